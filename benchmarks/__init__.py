@@ -1,0 +1,1 @@
+"""Commands that measure timesad against its peers: ``python -m benchmarks.peers --help`` from the repository root."""

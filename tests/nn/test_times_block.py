@@ -1,0 +1,110 @@
+"""The TimesNet block: equal to the original, one convolution instead of six, blind to its batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from timesad.nn import InceptionConv2d, TimesBlock
+from timesad.nn.times_block import convolve_cropped, fold, unfold
+
+N_KERNELS = 6
+
+
+@pytest.fixture
+def official(golden_folder):
+    with np.load(golden_folder / "times_block_official.npz") as arrays:
+        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+
+
+@pytest.fixture
+def weights(official):
+    return {
+        name.removeprefix("w_").replace("__", "."): value for name, value in official.items() if name.startswith("w_")
+    }
+
+
+def test_inception_equals_the_official_six_convolutions(official, weights):
+    inception = InceptionConv2d(6, 8, N_KERNELS).double()
+    inception.load_state_dict({k.removeprefix("conv.0."): v for k, v in weights.items() if k.startswith("conv.0.")})
+    output = inception(official["inception_input"])
+    torch.testing.assert_close(output, official["inception_output"], rtol=0, atol=1e-10)
+
+
+def test_block_equals_the_official_one_given_its_periods(official, weights, float64):
+    window_size = official["x"].shape[1]
+    frequencies = official_frequencies(official["x"], official["amplitudes"])
+    periods = official["periods"].tolist()
+    assert [window_size // f for f in frequencies] == periods
+    block = TimesBlock(window_size, 6, 8, periods, N_KERNELS, frequencies)
+    block.load_state_dict(weights)
+    torch.testing.assert_close(block.amplitudes(official["x"]), official["amplitudes"], rtol=0, atol=1e-10)
+    torch.testing.assert_close(block(official["x"]), official["output"], rtol=0, atol=1e-10)
+
+
+def official_frequencies(x, amplitudes):
+    """The bins of the window's spectrum whose amplitudes the reference reports."""
+    spectrum = torch.fft.rfft(x, dim=1).abs().mean(dim=-1)  # (batch, frequency)
+    return [int((spectrum - column[:, None]).abs().sum(dim=0).argmin()) for column in amplitudes.T]
+
+
+def six_convolutions(inception, grid):
+    return torch.stack([kernel(grid) for kernel in inception.kernels]).mean(dim=0)
+
+
+@pytest.mark.parametrize("shape", [(5, 10), (2, 50), (34, 3), (1, 1), (1, 30)])
+def test_cropping_to_the_grid_changes_nothing(shape):
+    """Also where the grid is smaller than the kernel: values and gradients of the six separate convolutions."""
+    torch.manual_seed(0)
+    inception = InceptionConv2d(3, 4, N_KERNELS).double()
+    grid = torch.randn(2, 3, *shape, dtype=torch.float64)
+    one, six = inception(grid), six_convolutions(inception, grid)
+    torch.testing.assert_close(one, six, rtol=0, atol=1e-10)
+    parameters = list(inception.parameters())
+    for mine, theirs in zip(
+        torch.autograd.grad(one.square().sum(), parameters),
+        torch.autograd.grad(six.square().sum(), parameters),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-10)
+
+
+def test_cropped_kernel_has_only_taps_that_can_meet_the_grid(monkeypatch):
+    sizes = []
+    real = nn.functional.conv2d
+    monkeypatch.setattr(
+        "timesad.nn.times_block.F.conv2d",
+        lambda grid, weight, *args, **kwargs: sizes.append(weight.shape[-2:]) or real(grid, weight, *args, **kwargs),
+    )
+    weight, bias = InceptionConv2d(1, 1, N_KERNELS).merged()
+    convolve_cropped(torch.zeros(1, 1, 3, 40), weight, bias)
+    assert sizes == [(5, 11)]
+
+
+@pytest.mark.parametrize("period", [1, 2, 7, 50, 64])
+def test_unfold_undoes_fold(period):
+    x = torch.randn(3, 50, 4)
+    assert torch.equal(unfold(fold(x, period), 50), x)
+
+
+def test_fold_puts_whole_periods_under_each_other():
+    grid = fold(torch.arange(10.0)[None, :, None], 4)
+    assert grid[0, 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 0]]
+
+
+def test_a_window_has_the_same_output_in_any_company():
+    torch.manual_seed(0)
+    block = TimesBlock(48, 8, 8, [12, 5], 3).double()
+    x = torch.randn(5, 48, 8, dtype=torch.float64)
+    x[1:] *= 100  # companions with a spectrum of their own
+    torch.testing.assert_close(block(x)[:1], block(x[:1]), rtol=1e-12, atol=1e-12)
+
+
+def test_a_silent_window_has_a_finite_gradient():
+    """The amplitude of nothing is a norm at zero, where a careless square root has no slope."""
+    block = TimesBlock(48, 8, 8, [12, 5], 3)
+    x = torch.zeros(2, 48, 8, requires_grad=True)
+    block(x).sum().backward()
+    assert x.grad.isfinite().all()

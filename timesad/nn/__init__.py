@@ -1,0 +1,40 @@
+"""The networks, as plain torch modules: no scikit-learn, no numpy, no data frames in here."""
+
+from .association import AnomalyAttention, GridPrior, LocalPrior
+from .divergence import jensen_shannon, symmetric_kl
+from .masking import complementary_masks, random_patch_mask
+from .minimax import reverse_gradient
+from .networks import (
+    AnomalyTransformerNetwork,
+    AssociatingNetwork,
+    AssociationSettings,
+    BlockSettings,
+    NetworkOutput,
+    ReconstructionNetwork,
+    TimesNetDiscrepancyNetwork,
+    TimesNetNetwork,
+    WindowSettings,
+)
+from .times_block import InceptionConv2d, TimesBlock
+
+__all__ = [
+    "AnomalyAttention",
+    "AnomalyTransformerNetwork",
+    "AssociatingNetwork",
+    "AssociationSettings",
+    "BlockSettings",
+    "GridPrior",
+    "InceptionConv2d",
+    "LocalPrior",
+    "NetworkOutput",
+    "ReconstructionNetwork",
+    "TimesBlock",
+    "TimesNetDiscrepancyNetwork",
+    "TimesNetNetwork",
+    "WindowSettings",
+    "complementary_masks",
+    "jensen_shannon",
+    "random_patch_mask",
+    "reverse_gradient",
+    "symmetric_kl",
+]

@@ -1,0 +1,158 @@
+"""Series association (attention) and prior association (where a row would look if it only knew distances)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["AnomalyAttention", "Associations", "GridPrior", "LocalPrior", "official_sigma"]
+
+SIGMA_GAIN = 5.0  # the official code: sigma = 3^(sigmoid(5 raw) + 1e-5) - 1, in (0, 2]
+SIGMA_SHIFT = 1e-5
+SATURATION_SHARE = 0.02  # a sigma within so much of either end of its range no longer learns
+PERIOD_SHARE = 0.25  # a phase width of a quarter of the period is already nearly flat around the circle
+
+
+class Associations(NamedTuple):
+    """One layer's associations; S and every P have shape (batch, head, time, time) and rows that sum to 1."""
+
+    series: Tensor
+    priors: tuple[Tensor, ...]
+    openness: Tensor  # (batch, time, width): each sigma in [0, 1] of its range, to watch for saturation
+
+
+def official_sigma(raw: Tensor) -> Tensor:
+    """σ = 3^(sigmoid(5·raw) + 1e-5) - 1, in (0, 2] rows, as the official Anomaly Transformer computes it."""
+    return torch.pow(3.0, torch.sigmoid(SIGMA_GAIN * raw) + SIGMA_SHIFT) - 1.0
+
+
+class LocalPrior(nn.Module):
+    """A Gaussian over the distance in time: P_ij ∝ exp(-(i-j)² / 2σ_i²) (Xu et al., ICLR 2022, equation 2).
+
+    Shapes: raw (batch, time, head) -> (batch, head, time, time), rows summing to 1
+    """
+
+    squared_distance: Tensor
+    widths_per_head = 1
+
+    def __init__(self, window_size: int) -> None:
+        super().__init__()
+        position = torch.arange(window_size, dtype=torch.get_default_dtype())
+        self.register_buffer("squared_distance", (position[:, None] - position) ** 2, persistent=False)
+
+    def forward(self, raw: Tensor) -> Tensor:
+        sigma = official_sigma(raw).transpose(1, 2)[..., None]  # (batch, head, time, 1): one width per query
+        return torch.softmax(-self.squared_distance / (2 * sigma**2), dim=-1)
+
+
+class GridPrior(nn.Module):
+    """A Gaussian over phase and cycle of each period, mixed by spectral weight.
+
+    A window folded by a period p has a row for each cycle and a column for each phase. A row of the series is close,
+    on that grid, to rows one period away. P = Σ_p w_p N_p, where N_p,ij ∝ exp(-Δphase² / 2σ_phase² - Δcycle² /
+    2σ_cycle²), Δphase is taken around the circle, and positions that only fill up the last cycle have no weight. The
+    Gaussian separates, so the exponentials cost (cycles + p) per row, not one per pair of rows.
+
+    Parameters
+    ----------
+    window_size : int
+        Rows in a window.
+    periods : sequence of int
+        Periods in rows.
+    weights : sequence of float
+        Share of each period, summing to 1.
+
+    Shapes: raw (batch, time, head · 2 · period) -> (batch, head, time, time), rows summing to 1
+    """
+
+    weights: Tensor
+
+    def __init__(self, window_size: int, periods: Sequence[int], weights: Sequence[float]) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.periods = tuple(int(period) for period in periods)
+        self.widths_per_head = 2 * len(self.periods)
+        dtype = torch.get_default_dtype()
+        self.register_buffer("weights", torch.as_tensor(weights, dtype=dtype), persistent=False)
+        position = torch.arange(window_size)
+        for index, period in enumerate(self.periods):
+            cycles = -(-window_size // period)
+            lag = (position[:, None] % period - torch.arange(period)).abs()
+            phase = torch.minimum(lag, period - lag)  # (time, phase): around the circle
+            cycle = position[:, None] // period - torch.arange(cycles)  # (time, cycle)
+            self.register_buffer(f"phase_{index}", phase.to(dtype) ** 2, persistent=False)
+            self.register_buffer(f"cycle_{index}", cycle.to(dtype) ** 2, persistent=False)
+
+    def forward(self, raw: Tensor) -> Tensor:
+        batch, time, _ = raw.shape
+        opened = torch.sigmoid(SIGMA_GAIN * raw) + SIGMA_SHIFT
+        opened = opened.reshape(batch, time, -1, len(self.periods), 2).permute(0, 2, 3, 1, 4)
+        mixed = self.weights[0] * self._of_period(0, opened[:, :, 0])
+        for index in range(1, len(self.periods)):
+            mixed = mixed + self.weights[index] * self._of_period(index, opened[:, :, index])
+        return mixed
+
+    def _of_period(self, index: int, opened: Tensor) -> Tensor:
+        """N_p of one period; `opened` (batch, head, time, 2) holds both widths as shares of their largest values."""
+        period = self.periods[index]
+        cycles = -(-self.window_size // period)
+        sigma_phase = opened[..., :1] * max(1.0, PERIOD_SHARE * period)
+        sigma_cycle = opened[..., 1:] * cycles
+        phase = torch.exp(-getattr(self, f"phase_{index}") / (2 * sigma_phase**2))  # (batch, head, time, phase)
+        cycle = torch.exp(-getattr(self, f"cycle_{index}") / (2 * sigma_cycle**2))  # (batch, head, time, cycle)
+        grid = (cycle[..., :, None] * phase[..., None, :]).flatten(-2)[..., : self.window_size]
+        return grid / grid.sum(dim=-1, keepdim=True)
+
+
+class AnomalyAttention(nn.Module):
+    """Self-attention that also says where each row would look by distance alone.
+
+    Parameters
+    ----------
+    model_size : int
+        Features; divisible by `n_heads`.
+    n_heads : int
+        Heads.
+    priors : sequence of LocalPrior or GridPrior
+        The prior associations to compare with; they have no parameters of their own.
+
+    Notes
+    -----
+    The widths σ are projected from the layer's input with its gradient stopped: the prior term would otherwise train
+    the trunk through σ's input, which the published minimise phase is not meant to do.
+
+    Shapes: (batch, time, model_size) -> output (batch, time, model_size) and `Associations`
+    """
+
+    def __init__(self, model_size: int, n_heads: int, priors: Sequence[LocalPrior | GridPrior]) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query_key_value = nn.Linear(model_size, 3 * model_size)
+        self.output = nn.Linear(model_size, model_size)
+        self.priors = nn.ModuleList(priors)
+        self.widths = nn.ModuleList(nn.Linear(model_size, n_heads * prior.widths_per_head) for prior in priors)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Associations]:
+        batch, time, features = x.shape
+        heads = self.query_key_value(x).reshape(batch, time, 3, self.n_heads, features // self.n_heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each (batch, head, time, feature)
+        series = series_association(query, key)
+        raws = [width(x.detach()) for width in self.widths]
+        priors = tuple(prior(raw) for prior, raw in zip(self.priors, raws, strict=True))
+        mixed = self.mix(series, priors) @ value
+        output = self.output(mixed.transpose(1, 2).reshape(batch, time, features))
+        openness = torch.sigmoid(SIGMA_GAIN * torch.cat(raws, dim=-1).detach())
+        return output, Associations(series, priors, openness)
+
+    def mix(self, series: Tensor, priors: tuple[Tensor, ...]) -> Tensor:
+        """The attention that carries the values: S alone. P is there to be compared with, not to be looked through."""
+        return series
+
+
+def series_association(query: Tensor, key: Tensor) -> Tensor:
+    """S = softmax(QKᵀ / √d), of shape (batch, head, time, time) for Q and K of shape (batch, head, time, feature)."""
+    return torch.softmax(query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1]), dim=-1)

@@ -1,0 +1,142 @@
+"""The TimesNet block: a window folded into (cycle, phase) for each period, convolved in two dimensions, unfolded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["InceptionConv2d", "TimesBlock"]
+
+
+class InceptionConv2d(nn.Module):
+    """Mean of square convolutions with kernels 1, 3, …, 2n-1, evaluated as one.
+
+    Convolution is linear in its kernel, so the mean of the outputs equals the output of the mean of the
+    zero-padded kernels: one launch and (2n-1)² taps instead of n launches. The n kernels stay the
+    parameters, so weights are interchangeable with TimesNet's inception block (Wu et al., ICLR 2023).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the grid before and after.
+    n_kernels : int
+        Kernels averaged; the largest is ``2 * n_kernels - 1`` wide.
+
+    Shapes: (batch, in_channels, cycle, phase) -> (batch, out_channels, cycle, phase)
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, n_kernels: int) -> None:
+        super().__init__()
+        self.kernels = nn.ModuleList(
+            _initialised(nn.Conv2d(in_channels, out_channels, 2 * index + 1, padding=index))
+            for index in range(n_kernels)
+        )
+
+    def merged(self) -> tuple[Tensor, Tensor]:
+        """The averaged kernel, (out, in, 2n-1, 2n-1), and the averaged bias, (out,)."""
+        reach = len(self.kernels) - 1
+        weights = [F.pad(cast(Tensor, kernel.weight), [reach - index] * 4) for index, kernel in enumerate(self.kernels)]
+        biases = [cast(Tensor, kernel.bias) for kernel in self.kernels]
+        return torch.stack(weights).mean(dim=0), torch.stack(biases).mean(dim=0)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        return convolve_cropped(grid, *self.merged())
+
+
+def _initialised(kernel: nn.Conv2d) -> nn.Conv2d:
+    nn.init.kaiming_normal_(kernel.weight, mode="fan_out", nonlinearity="relu")
+    nn.init.zeros_(cast(Tensor, kernel.bias))
+    return kernel
+
+
+def convolve_cropped(grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Same-size convolution without the taps that could only ever meet padding.
+
+    On a grid of 3 cycles, a row of the kernel more than 2 away from its centre sees nothing but zeros.
+    """
+    reach = weight.shape[-1] // 2
+    high, wide = (min(reach, size - 1) for size in grid.shape[-2:])
+    seen = weight[:, :, reach - high : reach + high + 1, reach - wide : reach + wide + 1]
+    return F.conv2d(grid, seen, bias, padding=(high, wide))
+
+
+class TimesBlock(nn.Module):
+    """Convolve a window over cycles and phases of each period and mix the results by the window's own amplitudes.
+
+    Wu et al., ICLR 2023, equations 3-6, with two differences: the periods are given, not searched in every batch,
+    so a window's output does not depend on its companions; and the amplitude of each period is taken at its frequency
+    in the window by two inner products, not by a whole spectrum.
+
+    Parameters
+    ----------
+    window_size : int
+        Rows in a window.
+    model_size, hidden_size : int
+        Features outside and inside the block.
+    periods : sequence of int
+        Periods in rows.
+    n_kernels : int
+        Kernels in each inception convolution.
+    frequencies : sequence of float, default=None
+        Cycles per window at which each period's amplitude is read; ``window_size / period`` if None.
+
+    Shapes: (batch, time, model_size) -> (batch, time, model_size)
+    """
+
+    waves: Tensor
+
+    def __init__(
+        self,
+        window_size: int,
+        model_size: int,
+        hidden_size: int,
+        periods: Sequence[int],
+        n_kernels: int,
+        frequencies: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.periods = tuple(int(period) for period in periods)
+        widen = InceptionConv2d(model_size, hidden_size, n_kernels)
+        narrow = InceptionConv2d(hidden_size, model_size, n_kernels)
+        self.conv = nn.Sequential(widen, nn.GELU(), narrow)
+        if frequencies is None:
+            frequencies = [window_size / period for period in self.periods]
+        turns = torch.arange(window_size)[:, None] * torch.tensor(frequencies, dtype=torch.float64) / window_size
+        waves = torch.stack([torch.cos(2 * math.pi * turns), torch.sin(2 * math.pi * turns)], dim=-1)
+        self.register_buffer("waves", waves.to(torch.get_default_dtype()), persistent=False)  # (time, period, 2)
+
+    def amplitudes(self, x: Tensor) -> Tensor:
+        """Mean amplitude over features of each period in each window, shape (batch, period)."""
+        parts = torch.einsum("btn,tkc->bnkc", x, self.waves)
+        return torch.linalg.vector_norm(parts, dim=-1).mean(dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        widen, narrow = (cast(InceptionConv2d, self.conv[index]).merged() for index in (0, 2))
+        shares = torch.softmax(self.amplitudes(x), dim=-1)  # (batch, period)
+        result = x
+        for index, period in enumerate(self.periods):
+            grid = fold(x, period)
+            grid = convolve_cropped(F.gelu(convolve_cropped(grid, *widen)), *narrow)
+            result = result + shares[:, index, None, None] * unfold(grid, self.window_size)
+        return result
+
+
+def fold(x: Tensor, period: int) -> Tensor:
+    """(batch, time, feature) -> (batch, feature, cycle, phase), the last cycle filled up with zeros.
+
+    The result is a view with the feature axis innermost: the memory format that convolutions like best.
+    """
+    cycles = -(-x.shape[1] // period)
+    padded = F.pad(x, (0, 0, 0, cycles * period - x.shape[1]))
+    return padded.reshape(x.shape[0], cycles, period, x.shape[2]).permute(0, 3, 1, 2)
+
+
+def unfold(grid: Tensor, window_size: int) -> Tensor:
+    """(batch, feature, cycle, phase) -> (batch, time, feature), without the filling."""
+    return grid.permute(0, 2, 3, 1).flatten(1, 2)[:, :window_size]
