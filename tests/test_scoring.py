@@ -1,0 +1,80 @@
+"""From evidence to scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
+from timesad.scoring import SCORE_RULES, smooth
+
+TINY = {
+    "window_size": 32,
+    "patch_size": 4,
+    "model_size": 8,
+    "n_kernels": 2,
+    "epoch_size": 128,
+    "max_epochs": 2,
+    "smoothing": 4,
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    rows = np.arange(800)
+    return np.column_stack([np.sin(rows / 3), np.cos(rows / 5)]) + rng.normal(scale=0.1, size=(800, 2))
+
+
+class TestSmoothing:
+    @pytest.mark.parametrize("width", [1, 2, 3, 8, 31])
+    def test_an_impulse_stays_where_it_is_and_keeps_its_mass(self, width):
+        impulse = np.zeros(201)
+        impulse[100] = 1.0
+        smoothed = smooth(impulse, width, np.array([0, 201]))
+        assert smoothed.argmax() == 100
+        assert smoothed.sum() == pytest.approx(1.0)
+        np.testing.assert_allclose(smoothed, smoothed[::-1], atol=1e-15)
+
+    def test_stops_at_borders(self):
+        values = np.concatenate([np.zeros(20), np.ones(20)])
+        np.testing.assert_array_equal(smooth(values, 5, np.array([0, 20, 40])), values)
+
+
+@pytest.mark.parametrize("rule", SCORE_RULES)
+def test_parts_add_up_to_the_score(X, rule):
+    detector = TimesNetDiscrepancyDetector(**TINY, n_heads=2, prior="contrast", score_rule=rule).fit(X)
+    parts = detector.explain(X)
+    np.testing.assert_array_equal(parts.score, detector.decision_function(X))
+    np.testing.assert_allclose(parts.channels.sum(axis=1), parts.reconstruction)
+    if rule != "product":
+        np.testing.assert_allclose(parts.reconstruction + parts.discrepancy.sum(axis=1), parts.score)
+    assert parts.discrepancy.shape[1] == (2 if rule in ("discrepancy", "sum") else 0)
+
+
+def test_the_guilty_channel_is_named(X):
+    spoiled = X.copy()
+    spoiled[400:410, 1] += 5.0
+    parts = TimesNetDetector(**TINY).fit(X).explain(spoiled)
+    assert (parts.channels[400:410].argmax(axis=1) == 1).all()
+
+
+def test_no_position_of_a_window_is_systematically_low(X):
+    """The published softmax puts edges at zero. Here stationary rows score alike wherever the windows' edges fall."""
+    detector = TimesNetDiscrepancyDetector(**TINY, n_heads=2, score_rule="sum").fit(X)
+    borders = np.array([0, len(X)])
+    windows = detector._scoring_windows(detector.scaling_(X), borders)
+    assert windows.starts[1] == TINY["window_size"] // 4
+    position = np.arange(64, 736) % 8
+    score = detector.decision_function(X)[64:736]
+    means = np.array([score[position == p].mean() for p in range(8)])
+    assert means.std() < 0.25 * score.std()
+
+
+def test_scores_of_different_calls_are_comparable(X):
+    """A calm series scored alone is not stretched to look like one with anomalies."""
+    detector = TimesNetDetector(**TINY).fit(X)
+    spoiled = X.copy()
+    spoiled[300:340] += 4.0
+    assert detector.decision_function(X).max() < 0.5 * detector.decision_function(spoiled).max()

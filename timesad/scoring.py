@@ -1,0 +1,247 @@
+"""From what the network says of windows to one score a row.
+
+The way of a score: reconstruction error of each row and channel, averaged over the windows that hold the row →
+smoothed over time → standardised per channel by its training rows → the largest channel → smoothed again. The
+discrepancy, where a rule asks for it, is standardised per in-window position, so that no position is systematically
+near zero, and averaged over the same windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from sklearn.utils import Bunch
+from torch import Tensor
+
+from .nn.networks import ReconstructionNetwork
+from .windows import OverlapAverage, WindowSet
+
+__all__ = ["SCORE_RULES", "Evidence", "PositionCalibration", "RowScorer", "gather_evidence", "smooth"]
+
+SCORE_RULES = ("reconstruction", "discrepancy", "sum", "product")
+PRODUCT_TEMPERATURE = 50.0  # of the official code's softmax(-50 D)
+CALIBRATION_WINDOWS = 512  # evenly spread training windows that the position statistics are read from
+SMALLEST_SCALE = 1e-7  # the rounding of float32: what varies less does not vary
+SCALE_SHARE = 0.05  # no channel's error scale falls below this share of the channels' median scale
+
+
+@dataclass(frozen=True)
+class PositionCalibration:
+    """Mean and spread of the discrepancy at each in-window position of training windows.
+
+    Parameters
+    ----------
+    center, scale : ndarray of shape (window_size, n_priors)
+    """
+
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def __call__(self, discrepancy: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Standard deviations by which D falls short of its position's mean: large = associates abnormally closely."""
+        return (self.center - discrepancy) / self.scale
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the windows say of each row, averaged over the windows that hold it.
+
+    Parameters
+    ----------
+    error : ndarray of shape (n_rows, n_channels)
+        Squared reconstruction error, in squared standard deviations of the training series.
+    closeness : ndarray of shape (n_rows, n_priors) or None
+        Calibrated discrepancy with its sign turned, a column for each prior.
+    product : ndarray of shape (n_rows,) or None
+        The published score, softmax(-50 D) times the error, where it was asked for.
+    """
+
+    error: NDArray[np.float64]
+    closeness: NDArray[np.float64] | None
+    product: NDArray[np.float64] | None
+
+
+@torch.inference_mode()
+def judge_windows(network: ReconstructionNetwork, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Squared error of each row where it was hidden, (batch, time, channel), and D, (batch, time, prior).
+
+    Every complementary mask is applied in turn, so that each row is judged once by its context alone. D is averaged
+    over the passes.
+    """
+    error = torch.zeros_like(x)
+    discrepancies = []
+    hides = [mask.expand(len(x), -1) for mask in network.masks] or [None]
+    for hidden in hides:
+        output = network(x, hidden)
+        judged = 1.0 if hidden is None else hidden[..., None]
+        error += (output.reconstruction - x) ** 2 * judged
+        if output.discrepancy is not None:
+            discrepancies.append(output.discrepancy)
+    return error, torch.stack(discrepancies).mean(dim=0) if discrepancies else None
+
+
+def calibrate_positions(
+    network: ReconstructionNetwork, windows: WindowSet, batch_size: int, device: torch.device
+) -> PositionCalibration | None:
+    """Statistics of D per in-window position, from evenly spread training windows; None without associations."""
+    chosen = np.unique(np.linspace(0, len(windows) - 1, CALIBRATION_WINDOWS).round().astype(np.intp))
+    sample = WindowSet(windows.values, windows.starts[chosen], windows.window_size)
+    seen = []
+    for _, x in sample.batches(batch_size):
+        discrepancy = judge_windows(network, x.to(device))[1]
+        if discrepancy is None:
+            return None
+        seen.append(discrepancy.double().cpu().numpy())
+    every = np.concatenate(seen)  # (window, time, prior)
+    spread = every.std(axis=0)
+    typical = np.maximum(np.median(spread, axis=0), SMALLEST_SCALE)
+    return PositionCalibration(every.mean(axis=0), np.maximum(spread, SCALE_SHARE * typical))
+
+
+def gather_evidence(
+    network: ReconstructionNetwork,
+    windows: WindowSet,
+    calibration: PositionCalibration | None,
+    *,
+    with_product: bool,
+    batch_size: int,
+    device: torch.device,
+) -> Evidence:
+    """Judge all windows and average what they say of each row.
+
+    Parameters
+    ----------
+    network : ReconstructionNetwork
+        Trained, in evaluation mode.
+    windows : WindowSet
+        Windows that together hold every row.
+    calibration : PositionCalibration or None
+        Of the discrepancy; None leaves it out.
+    with_product : bool
+        Whether the published product score is wanted too.
+    batch_size : int
+        Windows at a time; has no influence on the result beyond rounding.
+    device : torch.device
+        Where the network is.
+
+    Returns
+    -------
+    evidence : Evidence
+    """
+    n_rows, n_channels = windows.values.shape
+    n_priors = 0 if calibration is None else calibration.center.shape[1]
+    rows = OverlapAverage(n_rows, n_channels + n_priors + with_product)
+    for starts, x in windows.batches(batch_size):
+        error, discrepancy = judge_windows(network, x.to(device))
+        columns = [error.cpu().numpy()]
+        if calibration is not None and discrepancy is not None:
+            columns.append(calibration(discrepancy.cpu().numpy()))
+        if with_product and discrepancy is not None:
+            weight = torch.softmax(-PRODUCT_TEMPERATURE * discrepancy.mean(dim=-1), dim=-1)  # (batch, time)
+            columns.append((weight * error.mean(dim=-1))[..., None].cpu().numpy())
+        rows.add(starts, np.concatenate(columns, axis=-1))
+    average = rows.average()
+    return Evidence(
+        average[:, :n_channels],
+        average[:, n_channels : n_channels + n_priors] if n_priors else None,
+        average[:, -1] if with_product else None,
+    )
+
+
+def smooth(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Moving average over time with a triangular kernel that ends where a series ends.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,) or (n_rows, n_columns)
+    width : int
+        Half the kernel's foot, in rows; 1 leaves the values as they are.
+    borders : ndarray of shape (n_series + 1,)
+        Nothing is averaged across a border; at a series' ends its rows are mirrored.
+
+    Returns
+    -------
+    smoothed : ndarray of the same shape
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.scoring import smooth
+    >>> smooth(np.array([0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0]), width=3, borders=np.array([0, 7])).tolist()
+    [0.0, 1.0, 2.0, 3.0, 2.0, 1.0, 0.0]
+    """
+    if width <= 1:
+        return values
+    smoothed = np.empty_like(values)
+    for begin, end in pairwise(borders):
+        once = uniform_filter1d(values[begin:end], width, axis=0, mode="reflect")
+        # The second pass is shifted back for even widths, so that the kernel stays centred.
+        smoothed[begin:end] = uniform_filter1d(once, width, axis=0, mode="reflect", origin=-1 if width % 2 == 0 else 0)
+    return smoothed
+
+
+@dataclass(frozen=True)
+class RowScorer:
+    """Calibrated score of each row from its evidence, and its parts.
+
+    Parameters
+    ----------
+    rule : {"reconstruction", "discrepancy", "sum", "product"}
+        Which evidence counts.
+    smoothing : int
+        Rows over which a channel's error is smoothed; the score is smoothed over twice as many.
+    center, scale : ndarray of shape (n_channels,)
+        Mean and spread of each channel's smoothed error on training rows.
+    """
+
+    rule: str
+    smoothing: int
+    center: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def learn(cls, rule: str, smoothing: int, evidence: Evidence, borders: NDArray[np.intp]) -> RowScorer:
+        """Read the channels' error statistics off the evidence on training rows."""
+        error = smooth(evidence.error, smoothing, borders)
+        spread = error.std(axis=0)
+        floor = max(SCALE_SHARE * float(np.median(spread)), SMALLEST_SCALE)
+        return cls(rule, smoothing, error.mean(axis=0), np.maximum(spread, floor))
+
+    def channel_parts(self, evidence: Evidence, borders: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Contribution of each channel to the reconstruction part, (n_rows, n_channels), adding up to it.
+
+        At each row the largest standardised error counts, and belongs to one channel; the second smoothing spreads it
+        over rows.
+        """
+        standardised = (smooth(evidence.error, self.smoothing, borders) - self.center) / self.scale
+        largest = standardised.argmax(axis=1)[:, None]
+        alone = np.zeros_like(standardised)
+        np.put_along_axis(alone, largest, np.take_along_axis(standardised, largest, axis=1), axis=1)
+        return smooth(alone, 2 * self.smoothing, borders)
+
+    def discrepancy_parts(self, evidence: Evidence, borders: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Contribution of each prior to the discrepancy part, (n_rows, n_priors)."""
+        assert evidence.closeness is not None
+        return smooth(evidence.closeness, 2 * self.smoothing, borders) / evidence.closeness.shape[1]
+
+    def explain(self, evidence: Evidence, borders: NDArray[np.intp]) -> Bunch:
+        """Score and parts of each row, as `BaseDeepDetector.explain` documents them."""
+        channels = np.zeros_like(evidence.error)
+        discrepancy = np.zeros((len(evidence.error), 0))
+        if self.rule != "discrepancy":
+            channels = self.channel_parts(evidence, borders)
+        if self.rule in ("discrepancy", "sum"):
+            discrepancy = self.discrepancy_parts(evidence, borders)
+        reconstruction = channels.sum(axis=1)
+        score = evidence.product if self.rule == "product" else reconstruction + discrepancy.sum(axis=1)
+        return Bunch(score=score, reconstruction=reconstruction, channels=channels, discrepancy=discrepancy)
+
+    def __call__(self, evidence: Evidence, borders: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Score of each row, (n_rows,), larger is more abnormal."""
+        score: NDArray[np.float64] = self.explain(evidence, borders).score
+        return score

@@ -1,0 +1,6 @@
+"""Training: the skorch net with the minimax step, its objective, its callbacks."""
+
+from .net import MinimaxNet, train_network
+from .objective import SCHEDULES, MinimaxObjective, Phase
+
+__all__ = ["SCHEDULES", "MinimaxNet", "MinimaxObjective", "Phase", "train_network"]

@@ -1,0 +1,69 @@
+"""skorch callbacks of our own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping
+
+__all__ = ["ProgressBar", "StopEarly", "TrainingStopped"]
+
+
+class TrainingStopped(Exception):
+    """Raised by `StopEarly` when training is over."""
+
+
+class StopEarly(EarlyStopping):
+    """skorch's early stopping with a signal of its own.
+
+    skorch stops by raising KeyboardInterrupt, which cannot be told from a user's; and a user's must not end in a
+    half-trained detector that looks fitted.
+    """
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Compare the epoch with the best one.
+
+        Raises
+        ------
+        TrainingStopped
+            When the epochs without an improvement reach the patience.
+        """
+        try:
+            super().on_epoch_end(net, **kwargs)
+        except KeyboardInterrupt:
+            raise TrainingStopped from None
+
+
+class ProgressBar(Callback):
+    """One tqdm bar over the epochs, with the held-out (else the training) reconstruction error beside it.
+
+    Parameters
+    ----------
+    max_epochs : int
+        Length of the bar.
+    """
+
+    def __init__(self, max_epochs: int) -> None:
+        self.max_epochs = max_epochs
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Open the bar."""
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise ImportError(
+                "verbose=1 shows a progress bar, which needs tqdm: pip install timesad[progress], or set verbose=0."
+            ) from error
+        self.bar_ = tqdm(total=self.max_epochs, unit="epoch", leave=True)
+
+    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        """Move the bar by one epoch."""
+        latest = net.history[-1]
+        error = latest.get("valid_reconstruction", latest["train_reconstruction"])
+        self.bar_.set_postfix_str(f"reconstruction {error:.4f}", refresh=False)
+        self.bar_.update()
+
+    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()

@@ -1,0 +1,91 @@
+"""What a training step minimises, and in which phases."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..nn.minimax import Route, maximise_phase, minimise_phase, simultaneous, straight
+from ..nn.networks import NetworkOutput
+
+__all__ = ["SCHEDULES", "MinimaxObjective", "Phase"]
+
+
+class Phase(NamedTuple):
+    """One optimizer step on a batch."""
+
+    name: str
+    route: Route
+    reconstructions: float  # how often the reconstruction error counts in this step's loss
+    uses_discrepancy: bool = True
+
+
+SCHEDULES: dict[str, tuple[Phase, ...]] = {
+    # The official code adds the gradients of rec - k·D(S, P̄) and rec + k·D(S̄, P) before its one step.
+    "simultaneous": (Phase("simultaneous", simultaneous, 2.0),),
+    # The paper's text: two phases, each with a step of its own.
+    "alternating": (Phase("maximise", maximise_phase, 1.0), Phase("minimise", minimise_phase, 1.0)),
+    # S and P are computed and reported, but no gradient knows of D. Twice the reconstruction, as in the simultaneous
+    # step, so that a trunk which no discrepancy reaches takes the same steps to the bit under both schedules.
+    "off": (Phase("reconstruct", straight, 2.0, uses_discrepancy=False),),
+}
+
+
+class MinimaxObjective(nn.Module):
+    """Reconstruction error of the rows that were hidden, plus the routed discrepancy.
+
+    Parameters
+    ----------
+    discrepancy_weight : float or "auto"
+        k of the loss ``rec + k·D``. With "auto", k is ``rec / D`` of the batch, without gradient: both terms have the
+        same size in every step, so neither drowns the other whatever the data, the width bounds or the divergence.
+        The official code's constant is 3, which makes k·D about twenty times the reconstruction error at the start.
+    """
+
+    def __init__(self, discrepancy_weight: float | str) -> None:
+        super().__init__()
+        self.discrepancy_weight = discrepancy_weight
+
+    def reconstruction(self, output: NetworkOutput, x: Tensor, hidden: Tensor | None) -> Tensor:
+        """Mean squared error over the hidden rows, or over all where nothing is hidden; a scalar."""
+        return mean_over(hidden, ((output.reconstruction - x) ** 2).mean(dim=-1))
+
+    def forward(self, output: NetworkOutput, x: Tensor, hidden: Tensor | None, phase: Phase) -> dict[str, Tensor]:
+        """The step's loss and its parts, all scalars.
+
+        Returns
+        -------
+        parts : dict
+            `loss` (to be differentiated), `reconstruction`, and where there are associations `discrepancy` and
+            `sigma_saturated`.
+        """
+        reconstruction = self.reconstruction(output, x, hidden)
+        loss = phase.reconstructions * reconstruction
+        parts = {"reconstruction": reconstruction.detach()}
+        if output.side_reconstruction is not None:
+            side = mean_over(hidden, ((output.side_reconstruction - x) ** 2).mean(dim=-1))
+            loss = loss + phase.reconstructions * side
+            parts["side_reconstruction"] = side.detach()
+        if output.discrepancy is not None:
+            discrepancy = output.discrepancy.mean()
+            parts["discrepancy"] = discrepancy.detach()
+            parts["sigma_saturated"] = output.sigma_saturation
+            if phase.uses_discrepancy:
+                loss = loss + self.scale(reconstruction, discrepancy) * discrepancy
+        return {"loss": loss, **parts}
+
+    def scale(self, reconstruction: Tensor, discrepancy: Tensor) -> float | Tensor:
+        """k, as a number that no gradient passes."""
+        if self.discrepancy_weight == "auto":
+            return (reconstruction / discrepancy.clamp_min(torch.finfo(discrepancy.dtype).tiny)).detach()
+        return float(self.discrepancy_weight)
+
+
+def mean_over(hidden: Tensor | None, rows: Tensor) -> Tensor:
+    """Mean of `rows` (batch, time) over the hidden ones, or over all."""
+    if hidden is None:
+        return rows.mean()
+    weights = hidden.to(rows.dtype)
+    return (rows * weights).sum() / weights.sum()
