@@ -1,0 +1,91 @@
+"""Scorers: the metrics as GridSearchCV and cross_val_score take them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
+
+from ._affiliation import affiliation_f1_score
+from ._f1 import best_f1_score, event_f1_score, pa_k_auc_score, pa_k_f1_score
+from ._range_f1 import range_f1_score
+from ._vus import range_auc_pr_score, range_auc_roc_score, vus_pr_score, vus_roc_score
+
+__all__ = ["get_scorer", "get_scorer_names"]
+
+METRICS: dict[str, Callable[..., float]] = {
+    "affiliation_f1": affiliation_f1_score,
+    "auc_pr": average_precision_score,
+    "auc_roc": roc_auc_score,
+    "best_f1": best_f1_score,
+    "event_f1": event_f1_score,
+    "pa_k_auc": pa_k_auc_score,
+    "pa_k_f1": pa_k_f1_score,
+    "range_auc_pr": range_auc_pr_score,
+    "range_auc_roc": range_auc_roc_score,
+    "range_f1": range_f1_score,
+    "vus_pr": vus_pr_score,
+    "vus_roc": vus_roc_score,
+}
+
+
+def get_scorer_names() -> list[str]:
+    """Names that `get_scorer` knows.
+
+    Returns
+    -------
+    names : list of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> from timesad.metrics import get_scorer_names
+    >>> get_scorer_names()[:3]
+    ['affiliation_f1', 'auc_pr', 'auc_roc']
+    """
+    return sorted(METRICS)
+
+
+def get_scorer(name: str) -> Callable[..., float]:
+    """A scorer that judges an estimator's ``decision_function(X)`` against the labels.
+
+    Every scorer is made by scikit-learn's ``make_scorer`` and takes its metric's defaults. For
+    other parameters make one in the same way: ``make_scorer(vus_pr_score,
+    response_method="decision_function", buffer=50)``.
+
+    Two things to know about folds of a series: use splits that keep rows in time order and together
+    (``TimeSeriesSplit``), and let every test fold hold an anomaly, since metrics are undefined
+    without one (they warn, and give 0.0 or NaN).
+
+    Parameters
+    ----------
+    name : str
+        One of `get_scorer_names`; "auc_pr" and "auc_roc" are scikit-learn's
+        ``average_precision_score`` and ``roc_auc_score``.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y_true)``, larger is better. A new object at each call.
+
+    Raises
+    ------
+    ValueError
+        If there is no scorer of this name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyod.models.pca import PCA
+    >>> from timesad.metrics import get_scorer
+    >>> X = np.random.default_rng(0).normal(size=(300, 2))
+    >>> y = np.zeros(300, dtype=int)
+    >>> y[[120, 220]] = 1
+    >>> X[y == 1] += 9
+    >>> get_scorer("auc_pr")(PCA().fit(X[:100]), X, y)
+    1.0
+    """
+    if name not in METRICS:
+        raise ValueError(f"{name!r} is no scorer of timesad; expected one of {get_scorer_names()}.")
+    scorer: Callable[..., float] = make_scorer(METRICS[name], response_method="decision_function")
+    return scorer
