@@ -62,6 +62,12 @@ def make_detector(request: pytest.FixtureRequest) -> Callable[..., BaseDeepDetec
 
 
 @pytest.fixture(scope="session")
+def make_flagship() -> Callable[..., BaseDeepDetector]:
+    """As `make_detector`, of one class alone: for what lies in the base, one class stands for all."""
+    return partial(_make, TimesNetDiscrepancyDetector)
+
+
+@pytest.fixture(scope="session")
 def waves() -> NDArray[np.float64]:
     """A series of 240 rows and two channels: periods of 8 and 12 rows, and noise. Not to be written to."""
     time = np.arange(240)

@@ -47,9 +47,10 @@ def test_parts_add_up_to_the_score(X, rule):
     detector = TimesNetDiscrepancyDetector(**TINY, n_heads=2, prior="contrast", score_rule=rule).fit(X)
     parts = detector.explain(X)
     np.testing.assert_array_equal(parts.score, detector.decision_function(X))
-    np.testing.assert_allclose(parts.channels.sum(axis=1), parts.reconstruction)
+    np.testing.assert_allclose(parts.channels.sum(axis=1), parts.reconstruction + parts.level)
     if rule != "product":
-        np.testing.assert_allclose(parts.reconstruction + parts.discrepancy.sum(axis=1), parts.score)
+        total = parts.reconstruction + parts.level + parts.discrepancy.sum(axis=1)
+        np.testing.assert_allclose(total, parts.score)
     assert parts.discrepancy.shape[1] == (2 if rule in ("discrepancy", "sum") else 0)
 
 

@@ -52,6 +52,7 @@ class BaseDeepDetector(BaseDetector):
         "n_masks": [Interval(Integral, 2, None, closed="left"), Options(Integral, {0})],
         "patch_size": [Interval(Integral, 1, None, closed="left")],
         "smoothing": [Interval(Integral, 1, None, closed="left")],
+        "level_weight": [Interval(Real, 0, None, closed="left")],
         "score_stride": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "epoch_size": [Interval(Integral, 1, None, closed="left")],
@@ -77,6 +78,7 @@ class BaseDeepDetector(BaseDetector):
         n_masks: int,
         patch_size: int,
         smoothing: int,
+        level_weight: float,
         score_stride: int | None,
         max_epochs: int,
         epoch_size: int,
@@ -98,6 +100,7 @@ class BaseDeepDetector(BaseDetector):
         self.n_masks = n_masks
         self.patch_size = patch_size
         self.smoothing = smoothing
+        self.level_weight = level_weight
         self.score_stride = score_stride
         self.max_epochs = max_epochs
         self.epoch_size = epoch_size
@@ -274,7 +277,7 @@ class BaseDeepDetector(BaseDetector):
             raise TrainingError(
                 f"The trained network rebuilds rows as NaN or infinite. Lower learning_rate (now {self.learning_rate})."
             )
-        self.row_scorer_ = RowScorer.learn(self._score_rule(), self.smoothing, evidence, borders)
+        self.row_scorer_ = RowScorer.learn(self._score_rule(), self.smoothing, self.level_weight, evidence, borders)
         self.decision_scores_ = self.row_scorer_(evidence, borders)
         self._classes = 2
         self._process_decision_scores()
@@ -348,11 +351,12 @@ class BaseDeepDetector(BaseDetector):
         Returns
         -------
         parts : Bunch
-            ``score`` (n_rows,); ``reconstruction`` (n_rows,) and its split by channel, ``channels`` (n_rows,
-            n_channels); ``discrepancy`` (n_rows, n_priors), of no columns where the score uses none. For the rules
-            "reconstruction", "discrepancy" and "sum", the score is the sum of the parts that the rule uses; the other
-            parts are given as zeros. The published product does not divide into a sum: its channels are those of the
-            reconstruction part alone.
+            ``score`` (n_rows,); ``reconstruction`` and ``level``, both (n_rows,), and ``channels`` (n_rows,
+            n_channels), which splits the sum of these two by channel; ``discrepancy`` (n_rows, n_priors), without
+            columns where the score uses none. For the rules "reconstruction", "discrepancy" and "sum", ``score`` is
+            the sum of ``reconstruction``, ``level`` and the columns of ``discrepancy``, where parts that the rule
+            does not use are zeros. The published product does not divide into a sum; its other parts are those of
+            "reconstruction".
         """
         evidence, borders = self._judge(X, groups)
         return self.row_scorer_.explain(evidence, borders)

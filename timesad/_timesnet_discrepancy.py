@@ -64,13 +64,17 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
     association_trunk : {"detached", "joint"}, default="detached"
         "detached": the association reads TimesNet's features without training them, and the reconstruction is plain
         TimesNet's to the bit. "joint": its output is added to the features, and both train together.
-    smoothing : int, default=32
-        Rows over which each channel's error is smoothed; the score is smoothed over twice as many. 1 is off.
+    smoothing : int, default=64
+        Rows over which each channel's error and level are smoothed; the score is smoothed again over half as many. 1 is
+        off.
+    level_weight : float, default=0.3
+        Weight of a channel's smoothed level, calibrated as its error is, beside the error. A window that is brought to
+        mean 0 rebuilds a shifted level for free; this is where the shift is seen. 0 is off.
     score_stride : int or None, default=None
         Rows between the starts of two scoring windows; a quarter of a window if None.
-    max_epochs : int, default=20
+    max_epochs : int, default=8
         Epochs at most.
-    epoch_size : int, default=2048
+    epoch_size : int, default=1024
         Windows drawn for an epoch (all of them if there are fewer), so that training time does not grow with the
         series.
     batch_size : int, default=64
@@ -81,7 +85,7 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
     validation_fraction : float, default=0.2
         Share of each series' last rows that are held out to stop training early, in [0, 1). Between them and the rows
         trained on lies a gap of a window. 0, or a series too short to divide, trains for `max_epochs`.
-    patience : int, default=3
+    patience : int, default=2
         Epochs without a better held-out reconstruction error after which training stops.
     contamination : float or object, default=0.1
         Share of training rows above the threshold, in (0, 0.5]; or a thresholder object in the manner of PyThresh.
@@ -161,14 +165,15 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         discrepancy_weight: float | str = "auto",
         score_rule: str = "reconstruction",
         association_trunk: str = "detached",
-        smoothing: int = 32,
+        smoothing: int = 64,
+        level_weight: float = 0.3,
         score_stride: int | None = None,
-        max_epochs: int = 20,
-        epoch_size: int = 2048,
+        max_epochs: int = 8,
+        epoch_size: int = 1024,
         batch_size: int = 64,
         learning_rate: float = 2e-3,
         validation_fraction: float = 0.2,
-        patience: int = 3,
+        patience: int = 2,
         contamination: float | Any = 0.1,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -190,6 +195,7 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
             discrepancy_weight=discrepancy_weight,
             score_rule=score_rule,
             smoothing=smoothing,
+            level_weight=level_weight,
             score_stride=score_stride,
             max_epochs=max_epochs,
             epoch_size=epoch_size,

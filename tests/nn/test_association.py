@@ -170,3 +170,12 @@ class TestAttention:
         symmetric_kl(associations.series.detach(), associations.priors[0]).mean().backward()
         assert x.grad is None or not x.grad.any()
         assert attention.widths[0].weight.grad.abs().max() > 0
+
+
+def test_written_gradient_is_the_gradient():
+    """Of the divergence whose backward pass is our own, in both arguments and in each alone."""
+    generator = torch.Generator().manual_seed(0)
+    series, prior = torch.rand(2, 1, 2, 4, 5, generator=generator, dtype=torch.float64)
+    for needs in ((True, True), (True, False), (False, True)):
+        pair = [x.clone().requires_grad_(need) for x, need in zip((series, prior), needs, strict=True)]
+        assert torch.autograd.gradcheck(symmetric_kl, pair)

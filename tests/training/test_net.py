@@ -115,3 +115,12 @@ def test_an_epoch_draws_no_more_windows_than_asked(X, monkeypatch):
     monkeypatch.setattr(MinimaxNet, "train_step", lambda net, batch: seen.append(len(batch[0])) or step(net, batch))
     TimesNetDetector(**TINY | {"epoch_size": 100}, max_epochs=1).fit(X)
     assert sum(seen) == 100
+
+
+def test_a_detached_association_rebuilds_the_window_by_itself(X):
+    """Otherwise S would be trained by the discrepancy alone, and mean nothing."""
+    detector = TimesNetDiscrepancyDetector(
+        **TINY, max_epochs=12, batch_size=16, n_heads=2, discrepancy_weight=0.1, association_trunk="detached"
+    ).fit(X)
+    errors = [record["train_side_reconstruction_simultaneous"] for record in detector.history_]
+    assert errors[-1] < 0.7 * errors[0]

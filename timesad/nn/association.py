@@ -46,7 +46,7 @@ class LocalPrior(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         sigma = official_sigma(raw).transpose(1, 2)[..., None]  # (batch, head, time, 1): one width per query
-        return torch.softmax(-self.squared_distance / (2 * sigma**2), dim=-1)
+        return torch.softmax(self.squared_distance * (-0.5 / sigma**2), dim=-1)
 
 
 class GridPrior(nn.Module):
@@ -91,21 +91,24 @@ class GridPrior(nn.Module):
         batch, time, _ = raw.shape
         opened = torch.sigmoid(SIGMA_GAIN * raw) + SIGMA_SHIFT
         opened = opened.reshape(batch, time, -1, len(self.periods), 2).permute(0, 2, 3, 1, 4)
-        mixed = self.weights[0] * self._of_period(0, opened[:, :, 0])
+        mixed = self._of_period(0, opened[:, :, 0])
         for index in range(1, len(self.periods)):
-            mixed = mixed + self.weights[index] * self._of_period(index, opened[:, :, index])
+            mixed = mixed + self._of_period(index, opened[:, :, index])
         return mixed
 
     def _of_period(self, index: int, opened: Tensor) -> Tensor:
-        """N_p of one period; `opened` (batch, head, time, 2) holds both widths as shares of their largest values."""
+        """w_p N_p of one period; `opened` (batch, head, time, 2) holds both widths as shares of their largest values."""
         period = self.periods[index]
         cycles = -(-self.window_size // period)
         sigma_phase = opened[..., :1] * max(1.0, PERIOD_SHARE * period)
         sigma_cycle = opened[..., 1:] * cycles
-        phase = torch.exp(-getattr(self, f"phase_{index}") / (2 * sigma_phase**2))  # (batch, head, time, phase)
-        cycle = torch.exp(-getattr(self, f"cycle_{index}") / (2 * sigma_cycle**2))  # (batch, head, time, cycle)
-        grid = (cycle[..., :, None] * phase[..., None, :]).flatten(-2)[..., : self.window_size]
-        return grid / grid.sum(dim=-1, keepdim=True)
+        phase = torch.exp(getattr(self, f"phase_{index}") * (-0.5 / sigma_phase**2))  # (batch, head, time, phase)
+        cycle = torch.exp(getattr(self, f"cycle_{index}") * (-0.5 / sigma_cycle**2))  # (batch, head, time, cycle)
+        # The sum over the grid separates as well: whole cycles first, then the last one as far as the window reaches.
+        last = self.window_size - (cycles - 1) * period
+        total = cycle[..., :-1].sum(dim=-1) * phase.sum(dim=-1) + cycle[..., -1] * phase[..., :last].sum(dim=-1)
+        share = cycle * (self.weights[index] / total)[..., None]
+        return (share[..., :, None] * phase[..., None, :]).flatten(-2)[..., : self.window_size]
 
 
 class AnomalyAttention(nn.Module):
@@ -155,4 +158,4 @@ class AnomalyAttention(nn.Module):
 
 def series_association(query: Tensor, key: Tensor) -> Tensor:
     """S = softmax(QKᵀ / √d), of shape (batch, head, time, time) for Q and K of shape (batch, head, time, feature)."""
-    return torch.softmax(query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1]), dim=-1)
+    return torch.softmax((query / math.sqrt(query.shape[-1])) @ key.transpose(-2, -1), dim=-1)

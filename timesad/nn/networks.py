@@ -140,13 +140,13 @@ class ReconstructionNetwork(nn.Module):
     """
 
     masks: Tensor
-    side_projection: nn.Linear | None = None
 
     def __init__(self, window: WindowSettings) -> None:
         super().__init__()
         self.window = window
         self.embedding = WindowEmbedding(window.n_channels, window.model_size, window.window_size, window.dropout)
         self.projection = nn.Linear(window.model_size, window.n_channels)
+        self.side_projection: nn.Linear | None = None
         masks = complementary_masks(window.window_size, window.patch_size, window.n_masks)
         self.register_buffer("masks", masks, persistent=False)  # (mask, time); none where nothing is hidden
 

@@ -1,0 +1,450 @@
+"""Plots in scikit-learn's manner: a class method computes and draws, the object keeps what was drawn."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .metrics._events import find_events
+from .nn.association import AnomalyAttention, LocalPrior
+from .nn.networks import AssociatingNetwork
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+__all__ = ["AnomalyScoreDisplay", "AssociationDisplay"]
+
+SCORE_FIGURE_SIZE = (9.0, 3.0)  # inches
+PANEL_SIZE = (3.6, 3.6)  # inches, of each association
+FRAME_WIDTH = 0.7  # points: thin enough to leave the framed row visible
+# Associations span orders of magnitude: a narrow prior has a few large weights, attention many small ones. Under the
+# cube root both are seen on one scale.
+COLOUR_EXPONENT = 1 / 3
+
+
+class AnomalyScoreDisplay:
+    """Score of each row, with the threshold and the true anomalies where they are known.
+
+    Use `from_estimator` or `from_predictions` to make one; all parameters are kept as attributes.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_rows,)
+        Anomaly scores, larger is more abnormal.
+    threshold : float, default=None
+        Rows with a larger score are anomalies; drawn as a line.
+    y : ndarray of shape (n_rows,), default=None
+        True labels, 1 for anomalies; shaded.
+    positions : ndarray of shape (n_rows,), numbers or datetime64, default=None
+        Where on the horizontal axis each row stands, increasing; row numbers if None.
+    name : str, default=None
+        Whose scores they are, for the legend.
+
+    Attributes
+    ----------
+    line_ : matplotlib.lines.Line2D
+        The scores.
+    threshold_line_ : matplotlib.lines.Line2D or None
+        The threshold.
+    spans_ : list of matplotlib.patches.Polygon or Rectangle
+        The true anomalies, one a run of rows.
+    ax_ : matplotlib.axes.Axes
+        The axes drawn on.
+    figure_ : matplotlib.figure.Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    AssociationDisplay : What a row attends to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.displays import AnomalyScoreDisplay
+    >>> display = AnomalyScoreDisplay.from_predictions(np.array([0.1, 0.3, 2.5, 0.2]), threshold=1.0, y=[0, 0, 1, 0])
+    >>> len(display.spans_)
+    1
+    """
+
+    line_: Line2D
+
+    def __init__(
+        self,
+        *,
+        scores: NDArray[np.float64],
+        threshold: float | None = None,
+        y: NDArray[Any] | None = None,
+        positions: NDArray[Any] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.scores = scores
+        self.threshold = threshold
+        self.y = y
+        self.positions = positions
+        self.name = name
+
+    def plot(self, ax: Axes | None = None) -> AnomalyScoreDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure if None.
+
+        Returns
+        -------
+        display : AnomalyScoreDisplay
+            This object.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        """
+        self.ax_ = _pyplot().subplots(figsize=SCORE_FIGURE_SIZE, layout="constrained")[1] if ax is None else ax
+        self.figure_ = self.ax_.figure
+        positions = np.arange(len(self.scores)) if self.positions is None else self.positions
+        [self.line_] = self.ax_.plot(positions, self.scores, color="C0", linewidth=0.9, label=self.name or "score")
+        self.threshold_line_ = None
+        if self.threshold is not None:
+            self.threshold_line_ = self.ax_.axhline(
+                self.threshold, color="C3", linestyle="--", linewidth=0.9, label="threshold"
+            )
+        self.spans_ = [] if self.y is None else self._shade(positions, find_events(self.y == 1))
+        self.ax_.set(xlabel="row" if self.positions is None else "", ylabel="anomaly score")
+        self.ax_.margins(x=0)
+        self.ax_.legend(loc="upper left")
+        return self
+
+    def _shade(self, positions: NDArray[Any], events: NDArray[np.intp]) -> list[Any]:
+        """Shade each event from halfway before its first row to halfway after its last, so that one row is seen too."""
+        halfway = positions[:-1] + (positions[1:] - positions[:-1]) / 2
+        edges = np.concatenate([positions[:1], halfway, positions[-1:]])
+        return [
+            self.ax_.axvspan(
+                edges[begin], edges[end], color="C1", alpha=0.3, linewidth=0, label=None if number else "true anomaly"
+            )
+            for number, (begin, end) in enumerate(events)
+        ]
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        *,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        ax: Axes | None = None,
+        name: str | None = None,
+    ) -> AnomalyScoreDisplay:
+        """Score rows with a fitted detector and draw.
+
+        Parameters
+        ----------
+        estimator : detector or Pipeline that ends in one
+            Fitted; any with a ``decision_function`` that is larger for anomalies, PyOD's included. Its
+            ``threshold_``, if it has one, is drawn.
+        X : array-like of shape (n_rows, n_channels)
+            Rows to score. A DataFrame's index of numbers or dates is the horizontal axis.
+        y : array-like of shape (n_rows,), default=None
+            True labels, 1 for anomalies.
+        groups : array-like of shape (n_rows,), default=None
+            Which series each row belongs to, for a detector whose ``decision_function`` takes them.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure if None.
+        name : str, default=None
+            For the legend; the detector's class if None.
+
+        Returns
+        -------
+        display : AnomalyScoreDisplay
+        """
+        positions = _positions(X)
+        detector, X = _through_pipeline(estimator, X)
+        return cls.from_predictions(
+            detector.decision_function(X) if groups is None else detector.decision_function(X, groups=groups),
+            threshold=getattr(detector, "threshold_", None),
+            y=y,
+            positions=positions,
+            ax=ax,
+            name=name or type(detector).__name__,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        scores: ArrayLike,
+        *,
+        threshold: float | None = None,
+        y: ArrayLike | None = None,
+        positions: ArrayLike | None = None,
+        ax: Axes | None = None,
+        name: str | None = None,
+    ) -> AnomalyScoreDisplay:
+        """Draw given scores.
+
+        Parameters
+        ----------
+        scores : array-like of shape (n_rows,)
+            Anomaly scores, larger is more abnormal.
+        threshold : float, default=None
+            Rows with a larger score are anomalies.
+        y : array-like of shape (n_rows,), default=None
+            True labels, 1 for anomalies.
+        positions : array-like of shape (n_rows,), numbers or datetime64, default=None
+            Where on the horizontal axis each row stands, increasing; row numbers if None.
+        ax : matplotlib axes, default=None
+            Where to draw; a new figure if None.
+        name : str, default=None
+            For the legend.
+
+        Returns
+        -------
+        display : AnomalyScoreDisplay
+
+        Raises
+        ------
+        ValueError
+            If `scores` is empty or not one-dimensional, or `y` or `positions` has another length.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        if scores.ndim != 1 or not len(scores):
+            raise ValueError(f"scores has shape {scores.shape}; expected one score a row, (n_rows,).")
+        return cls(
+            scores=scores,
+            threshold=threshold,
+            y=_one_a_row("y", y, len(scores)),
+            positions=_one_a_row("positions", positions, len(scores)),
+            name=name,
+        ).plot(ax)
+
+
+class AssociationDisplay:
+    """The associations of the rows in the window around one row: S, and each prior that it is compared with.
+
+    An association is a matrix with a line for each row of the window; the line says how the row divides its attention
+    among all the rows. S is what the network does, a prior what it would do by distance alone. All are averaged over
+    heads and the complementary masks, are of the last layer, and share one colour scale.
+
+    Use `from_estimator` to make one; all parameters are kept as attributes.
+
+    Parameters
+    ----------
+    associations : dict of str to ndarray of shape (window_size, window_size)
+        "S", then "P_local", "P_grid" or both, as the detector's `prior` has it; the lines of each sum to 1.
+    row : int
+        The row asked for.
+    first_row : int
+        Row of the series at which the window begins.
+
+    Attributes
+    ----------
+    images_ : list of matplotlib.image.AxesImage
+        One an association.
+    marks_ : list of matplotlib.patches.Rectangle
+        The frame around the row asked for, one an association.
+    colorbar_ : matplotlib.colorbar.Colorbar
+        Of the shared scale.
+    axes_ : ndarray of matplotlib.axes.Axes
+        The axes drawn on.
+    figure_ : matplotlib.figure.Figure
+        The figure that holds them.
+
+    See Also
+    --------
+    AnomalyScoreDisplay : Scores of a series.
+
+    References
+    ----------
+    Xu et al., "Anomaly Transformer: Time Series Anomaly Detection with Association Discrepancy", ICLR 2022, equation 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad import AnomalyTransformerDetector
+    >>> from timesad.displays import AssociationDisplay
+    >>> X = np.sin(np.arange(400) / 4)[:, None] + np.random.default_rng(0).normal(scale=0.1, size=(400, 1))
+    >>> detector = AnomalyTransformerDetector(window_size=32, max_epochs=1, prior="contrast", random_state=0).fit(X)
+    >>> display = AssociationDisplay.from_estimator(detector, X, row=200)
+    >>> list(display.associations)
+    ['S', 'P_local', 'P_grid']
+    """
+
+    def __init__(self, *, associations: dict[str, NDArray[np.float32]], row: int, first_row: int) -> None:
+        self.associations = associations
+        self.row = row
+        self.first_row = first_row
+
+    def plot(self, axes: ArrayLike | None = None) -> AssociationDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        axes : array-like of matplotlib axes, default=None
+            One an association; a new figure if None.
+
+        Returns
+        -------
+        display : AssociationDisplay
+            This object.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib.
+        ValueError
+            If there are not as many axes as associations.
+        """
+        plt = _pyplot()
+        from matplotlib.colors import PowerNorm
+
+        n_panels = len(self.associations)
+        if axes is None:
+            size = (PANEL_SIZE[0] * n_panels, PANEL_SIZE[1])
+            axes = plt.subplots(1, n_panels, figsize=size, sharey=True, squeeze=False, layout="compressed")[1]
+        self.axes_ = np.ravel(axes)
+        if len(self.axes_) != n_panels:
+            raise ValueError(
+                f"axes has {len(self.axes_)} axes; expected {n_panels}, one for each of {list(self.associations)}."
+            )
+        self.figure_ = self.axes_[0].figure
+        largest = max(float(association.max()) for association in self.associations.values())
+        norm = PowerNorm(COLOUR_EXPONENT, vmin=0.0, vmax=largest)
+        panels = list(zip(self.axes_, self.associations.items(), strict=True))
+        self.images_ = [self._draw(ax, association, norm) for ax, (_, association) in panels]
+        self.marks_ = [self._mark(ax) for ax in self.axes_]
+        for ax, (name, _) in panels:
+            ax.set(title=_math(name), xlabel="row attended to")
+        self.axes_[0].set_ylabel("attending row")
+        self.colorbar_ = self.figure_.colorbar(self.images_[0], ax=self.axes_.tolist(), label="share of attention")
+        return self
+
+    def _draw(self, ax: Axes, association: NDArray[np.float32], norm: Any) -> Any:
+        begin, end = self.first_row - 0.5, self.first_row + len(association) - 0.5
+        extent = (begin, end, end, begin)
+        return ax.imshow(association, norm=norm, cmap="viridis", interpolation="nearest", extent=extent)
+
+    def _mark(self, ax: Axes) -> Any:
+        """A frame around the line of the row asked for."""
+        from matplotlib.patches import Rectangle
+
+        width = len(self.associations["S"])
+        corner = (self.first_row - 0.5, self.row - 0.5)
+        return ax.add_patch(Rectangle(corner, width, 1.0, fill=False, edgecolor="C3", linewidth=FRAME_WIDTH))
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike,
+        row: int,
+        *,
+        groups: ArrayLike | None = None,
+        axes: ArrayLike | None = None,
+    ) -> AssociationDisplay:
+        """Look at the associations in the window around a row, and draw them.
+
+        Parameters
+        ----------
+        estimator : TimesNetDiscrepancyDetector, AnomalyTransformerDetector or Pipeline that ends in one
+            Fitted.
+        X : array-like of shape (n_rows, n_channels)
+            The series; at least `window_size` rows.
+        row : int
+            Row of X, in [0, n_rows). It stands in the middle of the window, save near an end of its series.
+        groups : array-like of shape (n_rows,), default=None
+            Which series each row belongs to, where X holds several.
+        axes : array-like of matplotlib axes, default=None
+            One an association; a new figure if None.
+
+        Returns
+        -------
+        display : AssociationDisplay
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError
+            If the detector has no associations, X does not suit it, or there is no such row.
+        """
+        detector, X = _through_pipeline(estimator, X)
+        network = _associating_network(detector)
+        values, borders = detector._check_series(X, groups, reset=False)
+        row = index(row)
+        if not 0 <= row < len(values):
+            raise ValueError(f"row={row} is not a row of X; expected a number from 0 to {len(values) - 1}.")
+        size = network.window.window_size
+        series = int(np.searchsorted(borders, row, side="right")) - 1
+        first_row = int(np.clip(row - size // 2, borders[series], borders[series + 1] - size))
+        window = detector.scaling_(values[first_row : first_row + size])
+        return cls(associations=_associations(network, window), row=row, first_row=first_row).plot(axes)
+
+
+@torch.inference_mode()
+def _associations(network: AssociatingNetwork, window: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The last layer's associations in a window, (time, time) each, averaged over heads and complementary masks."""
+    hidden = network.masks if len(network.masks) else None
+    x = torch.from_numpy(window).to(network.masks.device)[None]  # (1, time, channel)
+    last = network.associations(x.expand(max(len(network.masks), 1), -1, -1), hidden)[-1]
+    attention = cast(AnomalyAttention, network.association.attentions[-1])
+    names = ["P_local" if isinstance(kind, LocalPrior) else "P_grid" for kind in attention.priors]
+    named = {"S": last.series} | dict(zip(names, last.priors, strict=True))
+    return {name: association.mean(dim=(0, 1)).cpu().numpy() for name, association in named.items()}
+
+
+def _associating_network(detector: Any) -> AssociatingNetwork:
+    check_is_fitted(detector)
+    network = getattr(detector, "network_", None)
+    if isinstance(network, AssociatingNetwork):
+        return network
+    raise ValueError(
+        f"This {type(detector).__name__} has no associations to show. Fit a TimesNetDiscrepancyDetector or an "
+        "AnomalyTransformerDetector; the former has none with discrepancy_weight=0 and score_rule='reconstruction'."
+    )
+
+
+def _through_pipeline(estimator: Any, X: ArrayLike) -> tuple[Any, ArrayLike]:
+    """The detector at the end of a pipeline, and X as it arrives there."""
+    if not isinstance(estimator, Pipeline):
+        return estimator, X
+    return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X
+
+
+def _positions(X: Any) -> NDArray[Any] | None:
+    """A data frame's index, where it is of numbers or dates."""
+    positions = np.asarray(X.index) if hasattr(X, "iloc") else None
+    return positions if positions is not None and positions.dtype.kind in "iufM" else None
+
+
+def _one_a_row(name: str, values: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.shape != (n_rows,):
+        raise ValueError(
+            f"{name} has shape {array.shape}; expected one entry for each of the {n_rows} scores, ({n_rows},)."
+        )
+    return array
+
+
+def _math(name: str) -> str:
+    """S as *S*, P_local as *P* with its kind below."""
+    letter, _, kind = name.partition("_")
+    return rf"${letter}_{{\mathrm{{{kind}}}}}$" if kind else f"${letter}$"
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("displays draw with matplotlib: pip install timesad[plots].") from error
+    return plt
