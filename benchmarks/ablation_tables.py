@@ -1,0 +1,131 @@
+"""The ablation's own tables and picture: variants by rules, and what a rule adds to its network's reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .ablation_methods import FACTORS, METHODS, PLACEBO, REFERENCE_RULE, VARIANTS
+from .contract import Record
+from .measure import HEAD_METRIC
+from .measure import VARIANTS as VERSIONS
+from .picture import Line
+from .report import comparison_table, markdown_table, number, paired
+from .summary import (
+    Summary,
+    group_kinds,
+    group_means,
+    mean_or_none,
+    records_by_method,
+    row_name,
+    series_values,
+)
+
+__all__ = ["rule_lines", "sections"]
+
+# Fixed before any run: what a discrepancy that means something must beat, by the same rule.
+PLACEBOS = {
+    "default": ("fixed-width.random-series", "random-series", "untrained", "fixed-width"),
+    "grid": ("fixed-width.random-series", "shuffled-phases"),
+    "contrast": ("fixed-width.random-series",),
+}
+CROSSED = tuple(name for name in VARIANTS if METHODS[name].family != PLACEBO)
+RULES = tuple(dict.fromkeys(rule.name for variant in VARIANTS.values() for rule in variant.rules))
+
+
+def present(names: Iterable[str]) -> list[str]:
+    """Return the variants with a row among these, in the registry's order."""
+    known = set(names)
+    return [name for name, variant in VARIANTS.items() if known & {row_name(name, r.name) for r in variant.rules}]
+
+
+def row_means(records: Sequence[Record], version: str) -> dict[str, float | None]:
+    """Return each row's mean over groups (VUS-PR), of its raw or smoothed scores."""
+    groups = list(group_kinds(records))
+    return {
+        row: mean_or_none(group_means(series_values(of_row, HEAD_METRIC, version), groups).values())
+        for row, of_row in records_by_method(records).items()
+    }
+
+
+def variants_table(means: dict[str, float | None]) -> str:
+    """Return a variant a row, a rule a column."""
+    rows = [[name, *(number(means.get(row_name(name, rule))) for rule in RULES)] for name in present(means)]
+    return markdown_table(["variant", *RULES], rows)
+
+
+def main_effects_table(means: dict[str, float | None]) -> str:
+    """Return a level a row, a rule a column: the mean over all variants at that level."""
+    crossed = [VARIANTS[name] for name in present(means) if name in CROSSED]
+    rows = []
+    for factor in FACTORS:
+        for level in factor:
+            at_level = [variant for variant in crossed if variant.has(level, factor)]
+            of_rule = [
+                [means[row_name(variant.name, rule)] for variant in at_level if row_name(variant.name, rule) in means]
+                for rule in RULES
+            ]
+            rows.append([level.name, str(len(at_level)), *(number(mean_or_none(values)) for values in of_rule)])
+    return markdown_table(["level", "variants", *RULES], rows)
+
+
+def levels_table() -> str:
+    """Return what every level is, factor by factor, and the placebos."""
+    levels = dict.fromkeys(level for factor in FACTORS for level in factor)
+    placebos = {change: None for variant in VARIANTS.values() for change in variant.changes if change not in levels}
+    return markdown_table(["level", "what it is"], [[level.name, level.what] for level in (*levels, *placebos)])
+
+
+def added_pairs(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return each rule with a discrepancy beside the reconstruction of the same network."""
+    return {
+        row_name(name, rule.name): (row_name(name, rule.name), row_name(name, REFERENCE_RULE))
+        for name in present(names)
+        for rule in VARIANTS[name].rules
+        if rule.name != REFERENCE_RULE
+    }
+
+
+def placebo_pairs() -> dict[str, tuple[str, str]]:
+    """Return each rule with a discrepancy beside the same rule of the variant's placebos."""
+    pairs = {}
+    for name, placebos in PLACEBOS.items():
+        for placebo in placebos:
+            shared = {rule.name for rule in VARIANTS[placebo].rules} - {REFERENCE_RULE}
+            for rule in RULES:
+                if rule in shared:
+                    pairs[f"{name} - {placebo}, {rule}"] = (row_name(name, rule), row_name(placebo, rule))
+    return pairs
+
+
+def sections(records: Sequence[Record]) -> list[str]:
+    """Return the parts of a page that are the ablation's own."""
+    names = list(records_by_method(records))
+    parts = []
+    for version in VERSIONS:
+        means = row_means(records, version)
+        parts += [f"## VUS-PR by variant and rule, {version} scores, mean over groups\n", variants_table(means)]
+        if set(CROSSED) <= set(present(names)):
+            parts += [f"### Main effects, {version} scores\n", main_effects_table(means)]
+    parts += ["## Levels\n", levels_table()]
+    questions = (
+        ("Does the discrepancy add anything? Each rule minus the network's reconstruction", "row", added_pairs(names)),
+        ("Does it add more than a placebo? The same rule on both", "variant - placebo, rule", placebo_pairs()),
+    )
+    for title, label, pairs in questions:
+        parts.append(f"## {title}\n")
+        for version in VERSIONS:
+            compared = paired(records, pairs, version)
+            if compared:
+                parts += [f"### {version.capitalize()} scores\n", comparison_table(compared, label)]
+    return parts
+
+
+def rule_lines(summaries: Sequence[Summary]) -> list[Line]:
+    """Return a line for each variant, a point for each rule, and a bar for each baseline."""
+    of_row = {summary.method: summary for summary in summaries}
+    lines = []
+    for name in present(of_row):
+        rows = {rule.name: of_row.get(row_name(name, rule.name)) for rule in VARIANTS[name].rules}
+        lines.append(Line(name, {rule: row.mean for rule, row in rows.items() if row is not None}))
+    baselines = [summary for summary in summaries if summary.method in METHODS]
+    return [*lines, *(Line(summary.method, {}, summary.mean, summary.seed_spread) for summary in baselines)]

@@ -1,0 +1,151 @@
+"""What a method, a setting and a protocol are: the words that every benchmark command shares.
+
+A benchmark is a registry of :class:`Method` run over series. A new study (an ablation, say) is another
+registry given to :func:`benchmarks.harness.run_cells`; nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Record = dict[str, Any]  # what is stored of one cell
+
+SEMI_SUPERVISED = "semi-supervised"
+UNSUPERVISED = "unsupervised"
+PROTOCOLS = (SEMI_SUPERVISED, UNSUPERVISED)
+PROTOCOL_SENTENCES = {
+    SEMI_SUPERVISED: "fit on the first `train_size` rows, score and evaluate **all** rows (as TSB-AD does)",
+    UNSUPERVISED: "fit on all rows, score and evaluate the same rows; labels are never seen",
+}
+
+PERIOD_WINDOW = "period"
+STANDARD_SCALING = "standard"
+NO_SCALING = "none"
+SCALINGS = (STANDARD_SCALING, NO_SCALING)
+
+DEFAULT_WINDOW = 96  # rows; the default of our detectors
+DEFAULT_SMOOTHING = 64  # rows
+
+
+class Detector(Protocol):
+    """The part of PyOD's contract that the harness calls.
+
+    Where ``Method.scores`` names several scores, both of them have a column for each.
+    """
+
+    decision_scores_: FloatArray
+
+    def fit(self, X: FloatArray) -> Any:
+        """Learn from rows (n_timestamps, n_channels) and leave their scores in ``decision_scores_``."""
+
+    def decision_function(self, X: FloatArray) -> FloatArray:
+        """Return one score a row, larger = more abnormal."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a method may know about a cell before it sees a row.
+
+    Parameters
+    ----------
+    window : int
+        Window length in rows, the same for every windowed method.
+    n_channels : int
+        Channels of the series.
+    n_fit_rows : int
+        Rows that ``fit`` will get.
+    seed : int
+        Seed of this repetition.
+    """
+
+    window: int
+    n_channels: int
+    n_fit_rows: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a table.
+
+    Parameters
+    ----------
+    name : str
+        Unique in its registry; names files, so letters, digits, dots and dashes only.
+    family : str
+        Group of methods that the command line can select as a whole.
+    build : callable
+        ``build(setup)`` returns an unfitted detector. A function at module level, or a
+        :func:`functools.partial` of one, because it travels to another process.
+    stochastic : bool, default=True
+        Whether the seed matters. Other methods run for the first seed only.
+    transductive : bool, default=False
+        Scores only the rows it was fitted on, so it has no semi-supervised cell.
+    note : str, default=""
+        What a reader of the table must know, for instance a size other than the method's default.
+    scores : tuple of str, default=()
+        Names of the columns, where one fit gives several scores a row, (n_timestamps, n_scores). Each is then a row of
+        the tables, "NAME / SCORE", and all of them share the cell's seconds.
+    """
+
+    name: str
+    family: str
+    build: Callable[[Setup], Detector]
+    stochastic: bool = True
+    transductive: bool = False
+    note: str = ""
+    scores: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all methods of a run.
+
+    Parameters
+    ----------
+    window : int or "period", default=96
+        Window length in rows, at most a quarter of the rows to fit. ``"period"`` takes the
+        autocorrelation period of channel 0 over the rows to fit.
+    smoothing : int, default=64
+        Length in rows of the centred moving average that gives the smoothed columns.
+    scaling : {"standard", "none"}, default="standard"
+        ``"standard"``: every channel standardised with mean and deviation of the rows to fit.
+    threads : int, default=1
+        Threads of each cell.
+    """
+
+    window: int | str = DEFAULT_WINDOW
+    smoothing: int = DEFAULT_SMOOTHING
+    scaling: str = STANDARD_SCALING
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.window != PERIOD_WINDOW and not (isinstance(self.window, int) and self.window >= 2):
+            raise ValueError(f"window must be an int of at least 2 or {PERIOD_WINDOW!r}, got {self.window!r}.")
+        if self.smoothing < 1:
+            raise ValueError(f"smoothing must be at least 1 row (1 = none), got {self.smoothing!r}.")
+        if self.scaling not in SCALINGS:
+            raise ValueError(f"scaling must be one of {SCALINGS}, got {self.scaling!r}.")
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, got {self.threads!r}.")
+
+
+def index_methods(methods: tuple[Method, ...]) -> dict[str, Method]:
+    """Return the methods by name.
+
+    Raises
+    ------
+    ValueError
+        If two methods share a name: their cells would overwrite each other.
+    """
+    registry = {method.name: method for method in methods}
+    if len(registry) != len(methods):
+        names = [method.name for method in methods]
+        raise ValueError(f"Method names must be unique, got twice: {sorted({n for n in names if names.count(n) > 1})}.")
+    return registry

@@ -1,0 +1,245 @@
+"""The methods of the peers table: ours, PyOD's time-series and row-wise detectors, and simple baselines.
+
+Everything but the window length and the seed is a method's own default, unless its note says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyod.models.ecod import ECOD
+from pyod.models.iforest import IForest
+from pyod.models.knn import KNN
+from pyod.models.pca import PCA
+from pyod.models.ts_anomaly_transformer import AnomalyTransformer
+from pyod.models.ts_kshape import KShape
+from pyod.models.ts_lstm import LSTMAD
+from pyod.models.ts_matrix_profile import MatrixProfile
+from pyod.models.ts_od import TimeSeriesOD
+from pyod.models.ts_sand import SAND
+from pyod.models.ts_spectral_residual import SpectralResidual
+
+from .baselines import CENTRE_MAPPING, LargestDeviation, NearestCentre, RandomScore, WindowedDetector
+from .contract import Method, Setup, index_methods
+
+OURS = "ours"
+PYOD_SERIES = "pyod-series"
+PYOD_ROWS = "pyod-rows"
+SIMPLE = "simple"
+FULL_SIZE = "full-size"
+DEFAULT_FAMILIES = (OURS, PYOD_SERIES, PYOD_ROWS, SIMPLE)
+
+REFERENCE_METHOD = "timesnet-discrepancy"
+FLOOR_METHOD = "random-score"
+
+# PyOD's deep detectors at their default size need hours a series without a GPU.
+SMALL_MODEL_SIZE = 64
+SMALL_LAYERS = 2
+SMALL_EPOCHS = 10
+SMALL_STEP = 10  # rows between training windows
+
+# PyOD's PCA divides by each component's variance, so components without variance turn every score infinite.
+EXPLAINED_VARIANCE = 0.99
+# What TSB-AD found best on its tuning series: a quarter of the variance on multichannel, all of it on univariate ones
+# (there its PCA sees windows of univariate series and single rows of multichannel ones).
+SUB_PCA_MULTICHANNEL_VARIANCE = 0.25
+KMEANS_CLUSTERS = 10
+KNN_NEIGHBOURS = 50
+
+
+def timesnet_discrepancy(setup: Setup) -> Any:
+    """Build the flagship with its defaults at the run's window."""
+    from timesad import TimesNetDiscrepancyDetector
+
+    return TimesNetDiscrepancyDetector(window_size=setup.window, random_state=setup.seed)
+
+
+def timesnet(setup: Setup) -> Any:
+    """Build our TimesNet with its defaults at the run's window."""
+    from timesad import TimesNetDetector
+
+    return TimesNetDetector(window_size=setup.window, random_state=setup.seed)
+
+
+def anomaly_transformer(setup: Setup) -> Any:
+    """Build our Anomaly Transformer with its defaults at the run's window."""
+    from timesad import AnomalyTransformerDetector
+
+    return AnomalyTransformerDetector(window_size=setup.window, random_state=setup.seed)
+
+
+def pyod_anomaly_transformer(setup: Setup) -> AnomalyTransformer:
+    """Build PyOD's Anomaly Transformer at a size that a CPU can train."""
+    return AnomalyTransformer(
+        window_size=setup.window,
+        d_model=SMALL_MODEL_SIZE,
+        n_layers=SMALL_LAYERS,
+        epochs=SMALL_EPOCHS,
+        step=SMALL_STEP,
+    )
+
+
+def pyod_anomaly_transformer_full(setup: Setup) -> AnomalyTransformer:
+    """Build PyOD's Anomaly Transformer at its default size."""
+    return AnomalyTransformer(window_size=setup.window)
+
+
+def pyod_lstm(setup: Setup) -> LSTMAD:
+    """Build PyOD's LSTM forecaster with fewer epochs."""
+    return LSTMAD(window_size=setup.window, epochs=SMALL_EPOCHS)
+
+
+def pyod_lstm_full(setup: Setup) -> LSTMAD:
+    """Build PyOD's LSTM forecaster with its default epochs."""
+    return LSTMAD(window_size=setup.window)
+
+
+def pyod_windows_knn(setup: Setup) -> TimeSeriesOD:
+    """Build PyOD's window bridge over KNN."""
+    return TimeSeriesOD(KNN(), window_size=setup.window)
+
+
+def pyod_windows_pca(setup: Setup) -> TimeSeriesOD:
+    """Build PyOD's window bridge over PCA."""
+    return TimeSeriesOD(PCA(n_components=EXPLAINED_VARIANCE, random_state=setup.seed), window_size=setup.window)
+
+
+def pyod_windows_iforest(setup: Setup) -> TimeSeriesOD:
+    """Build PyOD's window bridge over the isolation forest."""
+    return TimeSeriesOD(IForest(random_state=setup.seed), window_size=setup.window)
+
+
+def pyod_matrix_profile(setup: Setup) -> MatrixProfile:
+    """Build PyOD's matrix profile."""
+    return MatrixProfile(window_size=setup.window)
+
+
+def pyod_spectral_residual(setup: Setup) -> SpectralResidual:
+    """Build PyOD's spectral residual, which has no window."""
+    return SpectralResidual()
+
+
+def pyod_kshape(setup: Setup) -> KShape:
+    """Build PyOD's k-Shape."""
+    return KShape(window_size=setup.window, random_state=setup.seed)
+
+
+def pyod_sand(setup: Setup) -> SAND:
+    """Build PyOD's SAND."""
+    return SAND(window_size=setup.window, random_state=setup.seed)
+
+
+def row_iforest(setup: Setup) -> IForest:
+    """Build PyOD's isolation forest on single rows."""
+    return IForest(random_state=setup.seed)
+
+
+def row_pca(setup: Setup) -> PCA:
+    """Build PyOD's PCA on single rows."""
+    return PCA(n_components=EXPLAINED_VARIANCE, random_state=setup.seed)
+
+
+def row_ecod(setup: Setup) -> ECOD:
+    """Build PyOD's ECOD on single rows."""
+    return ECOD()
+
+
+def window_pca(setup: Setup) -> WindowedDetector:
+    """Build Sub-PCA as TSB-AD tuned it: PyOD's PCA on windows, each score at its window's centre."""
+    variance = SUB_PCA_MULTICHANNEL_VARIANCE if setup.n_channels > 1 else None
+    return WindowedDetector(
+        PCA(n_components=variance, random_state=setup.seed), window=setup.window, mapping=CENTRE_MAPPING
+    )
+
+
+def window_kmeans(setup: Setup) -> WindowedDetector:
+    """Build KMeansAD: distance of a window to the nearest of ten centres, averaged over overlaps."""
+    return WindowedDetector(NearestCentre(n_clusters=KMEANS_CLUSTERS, random_state=setup.seed), window=setup.window)
+
+
+def window_kmeans_shape(setup: Setup) -> WindowedDetector:
+    """Build KMeansAD on windows standardised one by one, as TSB-AD's: shape counts, level does not."""
+    centres = NearestCentre(n_clusters=KMEANS_CLUSTERS, random_state=setup.seed)
+    return WindowedDetector(centres, window=setup.window, normalise=True)
+
+
+def window_knn(setup: Setup) -> WindowedDetector:
+    """Build KNN on windows: mean distance to the fifty nearest training windows, averaged over overlaps."""
+    return WindowedDetector(KNN(n_neighbors=KNN_NEIGHBOURS, method="mean"), window=setup.window)
+
+
+def largest_deviation(setup: Setup) -> LargestDeviation:
+    """Build the per-channel z-score."""
+    return LargestDeviation()
+
+
+def random_score(setup: Setup) -> RandomScore:
+    """Build the random score."""
+    return RandomScore(random_state=setup.seed)
+
+
+_OURS_NOTE = (
+    "smooths its own scores (`smoothing`: 64 rows an error, 32 the score): "
+    "its raw column is to be read beside the others' smoothed one"
+)
+_SMALL_TRANSFORMER_NOTE = (
+    f"d_model {SMALL_MODEL_SIZE} (default 512), {SMALL_LAYERS} layers (3), a window every {SMALL_STEP} rows (1), "
+    f"{SMALL_EPOCHS} epochs (the default)"
+)
+_PCA_NOTE = f"components of {EXPLAINED_VARIANCE:.0%} of the variance; the default divides by variances of zero"
+
+METHODS = index_methods(
+    (
+        Method("timesnet-discrepancy", OURS, timesnet_discrepancy, note=_OURS_NOTE),
+        Method("timesnet", OURS, timesnet, note=_OURS_NOTE),
+        Method("anomaly-transformer", OURS, anomaly_transformer, note=_OURS_NOTE),
+        Method("pyod-anomaly-transformer", PYOD_SERIES, pyod_anomaly_transformer, note=_SMALL_TRANSFORMER_NOTE),
+        Method("pyod-lstm", PYOD_SERIES, pyod_lstm, note=f"{SMALL_EPOCHS} epochs (default 50)"),
+        Method("pyod-windows-knn", PYOD_SERIES, pyod_windows_knn, stochastic=False),
+        Method("pyod-windows-pca", PYOD_SERIES, pyod_windows_pca, stochastic=False, note=_PCA_NOTE),
+        Method("pyod-windows-iforest", PYOD_SERIES, pyod_windows_iforest),
+        Method("pyod-matrix-profile", PYOD_SERIES, pyod_matrix_profile, stochastic=False, transductive=True),
+        Method("pyod-spectral-residual", PYOD_SERIES, pyod_spectral_residual, stochastic=False, note="has no window"),
+        Method("pyod-kshape", PYOD_SERIES, pyod_kshape),
+        Method("pyod-iforest", PYOD_ROWS, row_iforest, note="single rows"),
+        Method("pyod-pca", PYOD_ROWS, row_pca, stochastic=False, note=f"single rows; {_PCA_NOTE}"),
+        Method("pyod-ecod", PYOD_ROWS, row_ecod, stochastic=False, note="single rows"),
+        Method(
+            "window-pca",
+            SIMPLE,
+            window_pca,
+            stochastic=False,
+            note=f"{SUB_PCA_MULTICHANNEL_VARIANCE:.0%} of the variance on multichannel, all on univariate series",
+        ),
+        Method("window-kmeans", SIMPLE, window_kmeans, note=f"{KMEANS_CLUSTERS} centres"),
+        Method(
+            "window-kmeans-shape",
+            SIMPLE,
+            window_kmeans_shape,
+            note=f"{KMEANS_CLUSTERS} centres, each window standardised (TSB-AD's KMeansAD)",
+        ),
+        Method("window-knn", SIMPLE, window_knn, stochastic=False, note=f"{KNN_NEIGHBOURS} neighbours, mean distance"),
+        Method("z-score", SIMPLE, largest_deviation, stochastic=False, note="largest over channels, no window"),
+        Method(FLOOR_METHOD, SIMPLE, random_score, note="uniform noise"),
+        Method("pyod-anomaly-transformer-full", FULL_SIZE, pyod_anomaly_transformer_full, note="PyOD's defaults"),
+        Method("pyod-lstm-full", FULL_SIZE, pyod_lstm_full, note="PyOD's defaults"),
+        Method("pyod-sand", FULL_SIZE, pyod_sand),
+    )
+)
+
+
+def select_methods(names: list[str], registry: dict[str, Method]) -> list[Method]:
+    """Return the methods named, or those of the families named, in the registry's order.
+
+    Raises
+    ------
+    ValueError
+        If a name is neither a method nor a family.
+    """
+    families = {method.family for method in registry.values()}
+    unknown = [name for name in names if name not in registry and name not in families]
+    if unknown:
+        raise ValueError(
+            f"Unknown methods {unknown}. Families: {', '.join(sorted(families))}. Methods: {', '.join(registry)}."
+        )
+    return [method for method in registry.values() if method.name in names or method.family in names]
