@@ -79,3 +79,10 @@ def test_scores_of_different_calls_are_comparable(X):
     spoiled = X.copy()
     spoiled[300:340] += 4.0
     assert detector.decision_function(X).max() < 0.5 * detector.decision_function(spoiled).max()
+
+
+def test_parameters_set_after_fit_wait_for_the_next_fit(X):
+    detector = TimesNetDetector(**TINY).fit(X)
+    before = detector.decision_function(X)
+    detector.set_params(window_size=64, smoothing=1, level_weight=0.0)
+    np.testing.assert_array_equal(detector.decision_function(X), before)

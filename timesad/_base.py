@@ -217,10 +217,12 @@ class BaseDeepDetector(BaseDetector):
             raise ValueError(f"groups has shape {names.shape} but X has {len(rows)} rows; give one entry a row.")
         borders = series_borders(len(rows), names)
         shortest = int(np.diff(borders).min())
-        if shortest < self.window_size:
+        # What scores is the fitted network: a window_size set since then waits for the next fit.
+        window_size = self.window_size if reset else self.network_.window.window_size
+        if shortest < window_size:
             which = "X has" if groups is None else "the shortest series in groups has"
             raise ValueError(
-                f"{which} {shortest} rows (n_samples={shortest}) but window_size is {self.window_size}. Pass a longer "
+                f"{which} {shortest} rows (n_samples={shortest}) but window_size is {window_size}. Pass a longer "
                 f"series or a window_size of at most {shortest} (at most {max(shortest // 2, 1)} is advisable: a "
                 "series should hold several windows). In cross-validation every fold must hold a window."
             )
@@ -292,9 +294,9 @@ class BaseDeepDetector(BaseDetector):
     # Scoring
 
     def _scoring_windows(self, values: NDArray[np.float32], borders: NDArray[np.intp]) -> WindowSet:
-        stride = self.score_stride or max(1, self.window_size // WINDOWS_OVER_A_ROW)
-        stride = min(stride, self.window_size)
-        return WindowSet(values, window_starts(borders, self.window_size, stride), self.window_size)
+        window_size = self.network_.window.window_size
+        stride = self.score_stride or max(1, window_size // WINDOWS_OVER_A_ROW)
+        return WindowSet(values, window_starts(borders, window_size, min(stride, window_size)), window_size)
 
     def _evidence(self, windows: WindowSet, device: torch.device) -> Evidence:
         return gather_evidence(

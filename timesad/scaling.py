@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["ChannelScaling"]
 
 CALM_LIMIT = 8.0  # standard deviations up to which scaling is linear
-RELATIVE_ROUNDING = 1e-10  # a spread below this share of the channel's level is rounding: the channel is constant
+RELATIVE_ROUNDING = 1e-13  # a spread below this share of the channel's level is rounding: the channel is constant
 CHUNK_ROWS = 65_536
 LARGEST = np.finfo(np.float64).max  # what overflows counts as this
 

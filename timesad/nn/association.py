@@ -97,7 +97,7 @@ class GridPrior(nn.Module):
         return mixed
 
     def _of_period(self, index: int, opened: Tensor) -> Tensor:
-        """w_p N_p of one period; `opened` (batch, head, time, 2) holds both widths as shares of their largest values."""
+        """w_p N_p of one period; `opened` (batch, head, time, 2) has both widths as shares of their largest values."""
         period = self.periods[index]
         cycles = -(-self.window_size // period)
         sigma_phase = opened[..., :1] * max(1.0, PERIOD_SHARE * period)

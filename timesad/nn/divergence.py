@@ -20,8 +20,9 @@ LOG_FLOOR = 1e-4  # of the official code; without it a Gaussian tail that underf
 class _SymmetricKL(torch.autograd.Function):
     """Σ_j (S_ij - P_ij) log((S_ij + ε) / (P_ij + ε)) with its gradient written out.
 
-    With r the logarithm and d = S - P, the gradient is r + d / (S + ε) on S and -r - d / (P + ε) on P. Autograd would keep
-    seven maps of the associations' size and walk over each again; this keeps S and P, and one pass gives each gradient.
+    With r the logarithm and d = S - P, the gradient is r + d / (S + ε) on S and -r - d / (P + ε) on P. Autograd would
+    keep seven maps of the associations' size and walk over each again; this keeps S and P, and one pass gives each
+    gradient.
     """
 
     @staticmethod

@@ -1,0 +1,322 @@
+"""Find the faults in a multichannel recording: fit on its first rows, score all of it, compare, draw.
+
+Without arguments the recording is the host telemetry that timesad ships: 44 minutes of a small
+service, the first half free of faults, 25 injected faults in the second. Labels are used for the
+report only; fitting and thresholds never see them.
+
+Run ``python examples/demo.py``, or ``python examples/demo.py --data my.csv --train-rows 5000 --out
+my.png`` on a file of your own: one row a time step, one column a channel, a header; a timestamp
+column is recognised, a ``label`` column (0 or 1) is used for the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from pyod.models.base import BaseDetector
+from pyod.models.iforest import IForest
+from pyod.models.pca import PCA
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
+
+from timesad import TimesNetDiscrepancyDetector
+from timesad.datasets import load_csv, load_host_telemetry
+
+Scores = NDArray[np.float64]
+
+# Every method flags the rows that score above this share of its own training rows.
+CONTAMINATION = 0.01
+
+MOST_CHANNELS = 8
+TELEMETRY_CHANNELS = (
+    "cpu0_percent",
+    "memory_used_mb",
+    "disk_write_mb_per_s",
+    "context_switches_per_s",
+    "service_cpu_percent",
+    "service_memory_mb",
+    "request_rate",
+    "latency_mean_ms",
+)
+TRAINING_SHOWN = 0.08  # of the test part's length, left of the border
+
+LOGARITHMIC_FROM = 5.0  # the score's axis is logarithmic above the threshold if it rises to so many times that
+
+# Okabe and Ito's palette, distinct for every kind of colour vision.
+INK, GREY, BLUE, ORANGE, VERMILLION = "#222222", "#767676", "#0072B2", "#E69F00", "#D55E00"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one method made of the recording."""
+
+    method: str
+    scores: Scores
+    threshold: float
+    seconds: float
+
+    @property
+    def flags(self) -> NDArray[np.bool_]:
+        return self.scores > self.threshold
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Rows start to stop - 1 are faulty; `kind` is empty where the recording does not name it."""
+
+    start: int
+    stop: int
+    kind: str = ""
+
+    def is_hit(self, flags: NDArray[np.bool_]) -> bool:
+        return bool(flags[self.start : self.stop].any())
+
+
+def main() -> None:
+    parser = make_parser()
+    args = parser.parse_args()
+    if args.train_rows is not None and args.data is None:
+        parser.error("--train-rows needs --data: the shipped recording says itself where its training part ends")
+    try:
+        recording = load(args.data, args.train_rows)
+        outcomes = run_methods(recording, args.seed, args.epochs)
+    except (OSError, ValueError) as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+    faults = find_faults(recording)
+    report(recording, outcomes, faults)
+    draw(recording, outcomes[0], faults, args.out)
+    print(f"\nPicture: {args.out}")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, help="a CSV of your own (default: the telemetry that timesad ships)")
+    parser.add_argument("--train-rows", type=int, help="fit on so many first rows of --data (default: half of them)")
+    parser.add_argument("--out", type=Path, default=Path("demo.png"), help="the picture to write (default: demo.png)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
+    parser.add_argument("--epochs", type=int, help="most passes over the training rows (default: the detector's own)")
+    return parser
+
+
+def load(path: Path | None, train_rows: int | None) -> Bunch:
+    """The shipped telemetry, or the CSV at `path` with its first `train_rows` rows for fitting."""
+    if path is None:
+        return load_host_telemetry()
+    recording = load_csv(path, train_size=train_rows)
+    if recording.train_size is None:
+        recording.train_size = len(recording.data) // 2
+    return recording
+
+
+def run_methods(recording: Bunch, seed: int, epochs: int | None) -> list[Outcome]:
+    """Ours first, then what it has to beat: two detectors that look at single rows, and chance."""
+    detector = TimesNetDiscrepancyDetector(contamination=CONTAMINATION, random_state=seed, verbose=1)
+    if epochs is not None:
+        detector.set_params(max_epochs=epochs)
+    rows, train_size = recording.data, recording.train_size
+    scaler = make_pipeline(VarianceThreshold(), StandardScaler()).fit(rows[:train_size])
+    scaled = scaler.transform(rows)
+    return [
+        score_with("TimesNetDiscrepancyDetector", detector, rows, train_size),
+        score_with("IForest (PyOD)", IForest(contamination=CONTAMINATION, random_state=seed), scaled, train_size),
+        score_with("PCA (PyOD)", PCA(contamination=CONTAMINATION, random_state=seed), scaled, train_size),
+        score_at_random(len(rows), train_size, seed),
+    ]
+
+
+def score_with(method: str, detector: BaseDetector, rows: NDArray[np.float64], train_size: int) -> Outcome:
+    """Fit on the first rows, score all; PyOD's threshold_ is the quantile of the training scores."""
+    begin = time.perf_counter()
+    detector.fit(rows[:train_size])
+    scores = detector.decision_function(rows)
+    return Outcome(method, scores, float(detector.threshold_), time.perf_counter() - begin)
+
+
+def score_at_random(n_rows: int, train_size: int, seed: int) -> Outcome:
+    scores = np.random.default_rng(seed).random(n_rows)
+    return Outcome("random score", scores, float(np.quantile(scores[:train_size], 1 - CONTAMINATION)), 0.0)
+
+
+def find_faults(recording: Bunch) -> list[Fault]:
+    """The recording's own list of faults, or the runs of ones in its labels; none without labels."""
+    if "faults" in recording:
+        return [Fault(fault["start"], fault["end"], fault["kind"]) for fault in recording.faults]
+    if recording.target is None:
+        return []
+    edges = np.flatnonzero(np.diff(recording.target, prepend=0, append=0))
+    return [Fault(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def report(recording: Bunch, outcomes: list[Outcome], faults: list[Fault]) -> None:
+    """Print the table over the rows after the training part."""
+    n_rows, n_channels = recording.data.shape
+    train_size = recording.train_size
+    print(f"\n{recording.name}: {n_rows} rows of {n_channels} channels; fitted on the first {train_size}.")
+    print(f"The table is about the {n_rows - train_size} rows after them. A row is flagged if it scores higher than")
+    print(f"{1 - CONTAMINATION:.0%} of the method's own training rows.\n")
+    columns = table_columns(recording, faults)
+    cells = [list(columns), *([make(outcome) for make in columns.values()] for outcome in outcomes)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+    for row in cells:
+        print("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]))
+    if "AUC-PR" in columns:
+        share = recording.target[train_size:].mean()
+        print(f"\n{share:.1%} of these rows are faulty: that is the AUC-PR to expect of chance.")
+
+
+def table_columns(recording: Bunch, faults: list[Fault]) -> dict[str, Callable[[Outcome], str]]:
+    """Heading and cell of each column; those that need labels only where the labels have both values."""
+    train_size = recording.train_size
+    later_faults = [fault for fault in faults if fault.stop > train_size]
+    columns: dict[str, Callable[[Outcome], str]] = {"method": lambda outcome: outcome.method}
+    labelled = recording.target is not None and len(np.unique(recording.target[train_size:])) == 2
+    if labelled:
+        truth = recording.target[train_size:]
+        columns["AUC-PR"] = lambda outcome: f"{average_precision_score(truth, outcome.scores[train_size:]):.3f}"
+        columns["AUC-ROC"] = lambda outcome: f"{roc_auc_score(truth, outcome.scores[train_size:]):.3f}"
+    columns["rows flagged"] = lambda outcome: str(outcome.flags[train_size:].sum())
+    if labelled:
+        columns["of them faulty"] = lambda outcome: f"{truth[outcome.flags[train_size:]].sum()}"
+        columns["faults hit"] = lambda outcome: (
+            f"{sum(fault.is_hit(outcome.flags) for fault in later_faults)} of {len(later_faults)}"
+        )
+    columns["seconds"] = lambda outcome: f"{outcome.seconds:.1f}"
+    return columns
+
+
+def draw(recording: Bunch, outcome: Outcome, faults: list[Fault], path: Path) -> None:
+    """One picture: the channels above, the score and its threshold below, the true faults shaded behind both."""
+    names = choose_channels(list(recording.feature_names))
+    with mpl.rc_context({"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GREY}):
+        figure = Figure(figsize=(16, 9), dpi=150, layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        *channel_axes, score_axis = figure.subplots(
+            len(names) + 1, sharex=True, gridspec_kw={"height_ratios": [1.0] * len(names) + [3.0]}
+        )
+        clock = row_times(recording)
+        for axis, name in zip(channel_axes, names, strict=True):
+            draw_channel(axis, clock, recording, name)
+        draw_score(score_axis, clock, outcome)
+        for axis in (*channel_axes, score_axis):
+            mark_time(axis, clock, recording.train_size, faults)
+        first = recording.train_size - round(TRAINING_SHOWN * (len(clock) - recording.train_size))
+        score_axis.set_xlim(clock[max(first, 0)], clock[-1])
+        score_axis.set_xlabel("minutes" if "sampling_rate" in recording else "row")
+        name_faults(channel_axes[0], clock, outcome, faults, recording.train_size)
+        figure.suptitle(headline(recording, outcome, faults), x=0.01, ha="left", fontsize=15)
+        figure.align_ylabels()
+        canvas.print_png(path)
+
+
+def choose_channels(names: list[str]) -> list[str]:
+    """Those of the telemetry that tell the most; of any other recording the first few."""
+    known = [name for name in TELEMETRY_CHANNELS if name in names]
+    return known if len(known) == len(TELEMETRY_CHANNELS) else names[:MOST_CHANNELS]
+
+
+def row_times(recording: Bunch) -> Scores:
+    """Minutes where the sampling rate is known, else row numbers."""
+    rows = np.arange(len(recording.data), dtype=np.float64)
+    return rows / (60.0 * recording.sampling_rate) if "sampling_rate" in recording else rows
+
+
+def draw_channel(axis: Axes, clock: Scores, recording: Bunch, name: str) -> None:
+    """One channel, on the range of its training rows and half as much again; a flood may leave it."""
+    values = recording.data[:, list(recording.feature_names).index(name)]
+    low, high = np.quantile(values[: recording.train_size], [0.001, 0.999])
+    margin = 0.25 * (high - low)
+    axis.plot(clock, values, color=INK, linewidth=0.6)
+    if margin > 0:
+        axis.set_ylim(low - margin, high + margin)
+    axis.set_ylabel(name.replace("_", " "), rotation=0, ha="right", va="center", labelpad=6)
+    axis.yaxis.set_major_locator(MaxNLocator(2))
+    axis.tick_params(axis="both", length=0, labelsize=7, labelcolor=GREY)
+    axis.spines[:].set_visible(False)
+
+
+def draw_score(axis: Axes, clock: Scores, outcome: Outcome) -> None:
+    """The score with what is flagged filled; logarithmic above the threshold where it rises far above."""
+    threshold = outcome.threshold
+    axis.plot(clock, outcome.scores, color=BLUE, linewidth=0.8)
+    axis.fill_between(clock, threshold, outcome.scores, where=outcome.flags, color=BLUE, alpha=0.5, linewidth=0)
+    axis.axhline(threshold, color=VERMILLION, linewidth=1.2, linestyle="--")
+    axis.annotate(
+        f"threshold:\n{1 - CONTAMINATION:.0%} of the\ntraining rows\nscore lower",
+        xy=(1.0, threshold),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+        color=VERMILLION,
+    )
+    if 0 < LOGARITHMIC_FROM * threshold < outcome.scores.max():
+        axis.set_yscale("symlog", linthresh=threshold)
+        decades = range(math.ceil(math.log10(threshold)), math.floor(math.log10(outcome.scores.max())) + 1)
+        axis.set_yticks([0.0, *(10.0**decade for decade in decades)])
+        axis.set_yticks([], minor=True)
+        axis.yaxis.set_major_formatter("{x:g}")
+    axis.set_ylim(min(outcome.scores.min(), 0.0))
+    axis.set_ylabel("anomaly score", rotation=0, ha="right", va="center", labelpad=6)
+    axis.tick_params(labelcolor=GREY)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def mark_time(axis: Axes, clock: Scores, train_size: int, faults: list[Fault]) -> None:
+    """Shade the true faults and draw the border between the training part and the rest."""
+    half_a_row = (clock[1] - clock[0]) / 2
+    for fault in faults:
+        begin, end = clock[fault.start] - half_a_row, clock[fault.stop - 1] + half_a_row
+        axis.axvspan(begin, end, color=ORANGE, alpha=0.35, linewidth=0, zorder=0)
+    axis.axvline(clock[train_size], color=INK, linewidth=1.2)
+
+
+def name_faults(axis: Axes, clock: Scores, outcome: Outcome, faults: list[Fault], train_size: int) -> None:
+    """Over the topmost channel: which part is which, and the kind of each fault; the missed ones in another colour."""
+    above = axis.get_xaxis_transform()  # x in data, y in heights of the axis
+    axis.text(clock[train_size], 1.05, "training ", transform=above, ha="right", va="bottom")
+    for fault in faults:
+        if fault.kind and fault.start >= train_size:
+            hit = fault.is_hit(outcome.flags)
+            axis.text(
+                (clock[fault.start] + clock[fault.stop - 1]) / 2,
+                1.05,
+                fault.kind.replace("_", " ") + ("" if hit else " (missed)"),
+                transform=above,
+                rotation=60,
+                ha="left",
+                va="bottom",
+                fontsize=8,
+                color=INK if hit else VERMILLION,
+            )
+
+
+def headline(recording: Bunch, outcome: Outcome, faults: list[Fault]) -> str:
+    """What the picture shows, with the false alarms that a count of faults alone would hide."""
+    flags = outcome.flags[recording.train_size :]
+    flagged = f"{flags.sum()} of {len(flags)} rows flagged"
+    later = [fault for fault in faults if fault.stop > recording.train_size]
+    if not later:
+        return f"{outcome.method} on {recording.name}: {flagged}"
+    hits = sum(fault.is_hit(outcome.flags) for fault in later)
+    faulty = recording.target[recording.train_size :][flags].sum()
+    return f"{outcome.method}: {hits} of {len(later)} faults found (shaded); {flagged}, {faulty} of them faulty"
+
+
+if __name__ == "__main__":
+    main()

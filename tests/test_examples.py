@@ -1,0 +1,132 @@
+"""Every script in examples/ runs, and the demo keeps its promises to somebody with a CSV of their own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted((REPOSITORY / "examples").glob("*.py"))
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+N_ROWS, TRAIN_ROWS, FAULT = 600, 400, slice(500, 520)
+
+# How to make a script short; one that is not named here is short by itself.
+SHORT_ARGUMENTS = {
+    "demo.py": ["--epochs", "1", "--data", "plant.csv", "--train-rows", str(TRAIN_ROWS)],
+    "record_host_telemetry.py": ["--minutes", "0.05"],
+}
+
+
+def run_script(script: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, REPOSITORY / "examples" / script, *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def write_plant_csv(path: Path, columns: dict[str, NDArray[np.generic]]) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+
+
+@pytest.fixture
+def plant() -> dict[str, NDArray[np.generic]]:
+    """Two waves, one of which stands still while the fault lasts."""
+    rows = np.arange(N_ROWS)
+    noise = np.random.default_rng(0).normal(scale=0.05, size=(2, N_ROWS))
+    label = np.zeros(N_ROWS, dtype=int)
+    label[FAULT] = 1
+    pressure = np.sin(2 * np.pi * rows / 25) + noise[0]
+    pressure[FAULT] = 4.0
+    return {
+        "timestamp": np.datetime64("2026-01-01T00:00:00") + rows.astype("timedelta64[s]"),
+        "pressure": pressure,
+        "flow": np.cos(2 * np.pi * rows / 25) + noise[1],
+        "label": label,
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, plant: dict[str, NDArray[np.generic]]) -> Path:
+    """An empty folder but for plant.csv."""
+    plant["timestamp"] = plant["timestamp"].astype(str)
+    write_plant_csv(tmp_path / "plant.csv", plant)
+    return tmp_path
+
+
+@pytest.mark.parametrize("script", [script.name for script in SCRIPTS])
+def test_every_example_runs(script: str, folder: Path) -> None:
+    finished = run_script(script, *SHORT_ARGUMENTS.get(script, []), folder=folder)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip(), "an example shows something"
+
+
+def test_every_example_is_in_the_list_of_examples() -> None:
+    listing = (REPOSITORY / "examples" / "README.md").read_text(encoding="utf-8")
+    assert [script.name for script in SCRIPTS if f"`{script.name}`" not in listing] == []
+
+
+def test_demo_tables_every_method_and_writes_the_picture(folder: Path) -> None:
+    finished = run_script("demo.py", *SHORT_ARGUMENTS["demo.py"], "--out", "plant.png", folder=folder)
+    assert finished.returncode == 0, finished.stderr
+    table = [line.split() for line in finished.stdout.splitlines()]
+    for method in ("TimesNetDiscrepancyDetector", "IForest", "PCA", "random"):
+        assert sum(line[:1] == [method] for line in table) == 1, method
+    assert "AUC-PR" in finished.stdout
+    assert "of 1 " in finished.stdout, "the one fault is counted as one"
+    assert (folder / "plant.png").read_bytes().startswith(PNG_SIGNATURE)
+
+
+def test_demo_without_labels_claims_no_metric(folder: Path, plant: dict[str, NDArray[np.generic]]) -> None:
+    del plant["label"]
+    write_plant_csv(folder / "plant.csv", plant)
+    finished = run_script("demo.py", *SHORT_ARGUMENTS["demo.py"], folder=folder)
+    assert finished.returncode == 0, finished.stderr
+    assert "rows flagged" in finished.stdout
+    assert "AUC" not in finished.stdout
+    assert "faults hit" not in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--data", "missing.csv"], "missing.csv"),
+        (["--data", "blank.csv"], "blank.csv"),
+        (["--data", "plant.csv", "--train-rows", "60000"], "60000"),
+        (["--data", "plant.csv", "--train-rows", "12"], "12"),
+        (["--train-rows", "12"], "--data"),
+    ],
+)
+def test_demo_explains_an_unusable_input_without_a_traceback(folder: Path, arguments: list[str], named: str) -> None:
+    (folder / "blank.csv").write_text("pressure,flow\n1.0,2.0\n,3.0\n")
+    finished = run_script("demo.py", *arguments, folder=folder)
+    assert finished.returncode == 2
+    assert named in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not (folder / "demo.png").exists()
+
+
+def test_rehearsal_of_the_recording_has_the_columns_and_faults_it_promises(folder: Path) -> None:
+    finished = run_script("record_host_telemetry.py", "--minutes", "0.05", "--out", "host.csv", folder=folder)
+    assert finished.returncode == 0, finished.stderr
+    with (folder / "host.csv").open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header[0] == "seconds"
+    assert header[-1] == "label"
+    assert len(rows) == 15, "three seconds at five rows a second"
+    assert isinstance(json.loads((folder / "host_faults.json").read_text()), list)
