@@ -84,7 +84,7 @@ class Evidence:
 
 
 @torch.inference_mode()
-def judge_windows(network: ReconstructionNetwork, x: Tensor) -> tuple[Tensor, Tensor | None]:
+def judge_windows(network: ReconstructionNetwork, x: Tensor, *, with_discrepancy: bool) -> tuple[Tensor, Tensor | None]:
     """Squared error of each row where it was hidden, (batch, time, channel), and D, (batch, time, prior).
 
     Every complementary mask is applied in turn, so that each row is judged once by its context alone. D is averaged
@@ -94,25 +94,27 @@ def judge_windows(network: ReconstructionNetwork, x: Tensor) -> tuple[Tensor, Te
     discrepancies = []
     hides = [mask.expand(len(x), -1) for mask in network.masks] or [None]
     for hidden in hides:
-        output = network(x, hidden)
-        judged = 1.0 if hidden is None else hidden[..., None]
-        error += (output.reconstruction - x) ** 2 * judged
-        if output.discrepancy is not None:
+        if with_discrepancy:
+            output = network(x, hidden)
+            reconstruction = output.reconstruction
             discrepancies.append(output.discrepancy)
+        else:
+            reconstruction = network.reconstruct(x, hidden)
+        judged = 1.0 if hidden is None else hidden[..., None]
+        error += (reconstruction - x) ** 2 * judged
     return error, torch.stack(discrepancies).mean(dim=0) if discrepancies else None
 
 
 def calibrate_positions(
     network: ReconstructionNetwork, windows: WindowSet, batch_size: int, device: torch.device
-) -> PositionCalibration | None:
-    """Statistics of D per in-window position, from evenly spread training windows; None without associations."""
+) -> PositionCalibration:
+    """Statistics of D per in-window position, from evenly spread training windows."""
     chosen = np.unique(np.linspace(0, len(windows) - 1, CALIBRATION_WINDOWS).round().astype(np.intp))
     sample = WindowSet(windows.values, windows.starts[chosen], windows.window_size)
     seen = []
     for _, x in sample.batches(batch_size):
-        discrepancy = judge_windows(network, x.to(device))[1]
-        if discrepancy is None:
-            return None
+        _, discrepancy = judge_windows(network, x.to(device), with_discrepancy=True)
+        assert discrepancy is not None
         seen.append(discrepancy.double().cpu().numpy())
     every = np.concatenate(seen)  # (window, time, prior)
     spread = every.std(axis=0)
@@ -154,7 +156,7 @@ def gather_evidence(
     n_priors = 0 if calibration is None else calibration.center.shape[1]
     rows = OverlapAverage(n_rows, n_channels + n_priors + with_product)
     for starts, x in windows.batches(batch_size):
-        error, discrepancy = judge_windows(network, x.to(device))
+        error, discrepancy = judge_windows(network, x.to(device), with_discrepancy=calibration is not None)
         columns = [error.cpu().numpy()]
         if calibration is not None and discrepancy is not None:
             columns.append(calibration(discrepancy.cpu().numpy()))

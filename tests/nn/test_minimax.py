@@ -66,7 +66,7 @@ def step_gradients(network, x, route, reconstructions=2.0):
 
 
 def reconstruction_gradients(network, x):
-    return gradients(network, MinimaxObjective(0.0).reconstruction(network(x), x, None))
+    return gradients(network, MinimaxObjective(0.0).reconstruction(network.reconstruct(x), x, None))
 
 
 def mean_discrepancy(network, x):
@@ -220,7 +220,7 @@ class TestObjective:
         network = build()
         output = network(x, None, simultaneous)
         objective = MinimaxObjective("auto")
-        reconstruction = objective.reconstruction(output, x, None)
+        reconstruction = objective.reconstruction(output.reconstruction, x, None)
         discrepancy = output.discrepancy.mean()
         torch.testing.assert_close(objective.scale(reconstruction, discrepancy) * discrepancy, reconstruction)
         assert not objective.scale(reconstruction, discrepancy).requires_grad
@@ -231,4 +231,26 @@ class TestObjective:
         hidden[:, :5] = True
         output = network(x, hidden)
         expected = ((output.reconstruction - x) ** 2)[:, :5].mean()
-        torch.testing.assert_close(MinimaxObjective(0.0).reconstruction(output, x, hidden), expected)
+        torch.testing.assert_close(MinimaxObjective(0.0).reconstruction(output.reconstruction, x, hidden), expected)
+
+
+class TestReconstructionAlone:
+    @pytest.mark.parametrize("detached", [True, False])
+    def test_equals_that_of_the_whole_forward(self, x, detached):
+        network = build(detached)
+        hidden = torch.zeros(6, 20, dtype=torch.bool)
+        hidden[:, 4:8] = True
+        assert torch.equal(network.reconstruct(x, hidden), network(x, hidden).reconstruction)
+
+    def test_asks_no_detached_association(self, x, monkeypatch):
+        """Most of the time of validation and of scoring by reconstruction went there."""
+        network = build(detached=True)
+        monkeypatch.delattr(TimesNetDiscrepancyNetwork, "associate")
+        network.reconstruct(x)
+
+
+def test_every_parameter_is_trained(x):
+    """A branch that no gradient reaches is decoration."""
+    for detached in (True, False):
+        for name, gradient in step_gradients(build(detached), x, simultaneous).items():
+            assert gradient.any(), name

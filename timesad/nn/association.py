@@ -13,6 +13,7 @@ __all__ = ["AnomalyAttention", "Associations", "GridPrior", "LocalPrior", "offic
 
 SIGMA_GAIN = 5.0  # the official code: sigma = 3^(sigmoid(5 raw) + 1e-5) - 1, in (0, 2]
 SIGMA_SHIFT = 1e-5
+SMALLEST_EXPONENT = -80.0  # e^-80 is nothing to float32; below it the processor's exponential becomes slow
 SATURATION_SHARE = 0.02  # a sigma within so much of either end of its range no longer learns
 PERIOD_SHARE = 0.25  # a phase width of a quarter of the period is already nearly flat around the circle
 
@@ -46,7 +47,8 @@ class LocalPrior(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         sigma = official_sigma(raw).transpose(1, 2)[..., None]  # (batch, head, time, 1): one width per query
-        return torch.softmax(self.squared_distance * (-0.5 / sigma**2), dim=-1)
+        exponent = self.squared_distance * (-0.5 / sigma**2)
+        return torch.softmax(exponent.clamp_min(SMALLEST_EXPONENT), dim=-1)
 
 
 class GridPrior(nn.Module):

@@ -159,9 +159,18 @@ class ReconstructionNetwork(nn.Module):
             mean, scale = x.new_zeros(()), x.new_ones(())
         return self.embedding((x - mean) / scale * visible), mean, scale
 
-    def encode(self, embedded: Tensor, route: Route) -> Encoded:
-        """From embedded rows to features; (batch, time, model_size) to `Encoded`."""
+    def features(self, embedded: Tensor) -> Tensor:
+        """From embedded rows to those that are projected back, both (batch, time, model_size)."""
         raise NotImplementedError
+
+    def encode(self, embedded: Tensor, route: Route) -> Encoded:
+        """Features and, in a network that has them, all that its associations say."""
+        return Encoded(self.features(embedded))
+
+    def reconstruct(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """The reconstruction of `forward`, of x's shape, without the discrepancy that nobody asked for."""
+        embedded, mean, scale = self.embed(x, hidden)
+        return self.projection(self.features(embedded)) * scale + mean
 
     def forward(self, x: Tensor, hidden: Tensor | None = None, route: Route = straight) -> NetworkOutput:
         """Rebuild windows.
@@ -228,11 +237,11 @@ class TimesNetNetwork(ReconstructionNetwork):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(blocks.n_layers))
 
-    def encode(self, embedded: Tensor, route: Route) -> Encoded:
-        features = embedded
+    def features(self, embedded: Tensor) -> Tensor:
+        """Pass through the blocks, each with a norm."""
         for block, norm in zip(self.blocks, self.norms, strict=True):
-            features = norm(block(features))
-        return Encoded(features)
+            embedded = norm(block(embedded))
+        return embedded
 
 
 class AssociationLayers(nn.Module):
@@ -282,7 +291,12 @@ class AssociatingNetwork(ReconstructionNetwork):
         """Features, features of the association branch, and every layer's associations."""
         raise NotImplementedError
 
+    def features(self, embedded: Tensor) -> Tensor:
+        """The features of `associate`."""
+        return self.associate(embedded)[0]
+
     def encode(self, embedded: Tensor, route: Route) -> Encoded:
+        """Features, those of the association branch, and the discrepancies."""
         features, side, layers = self.associate(embedded)
         return Encoded(features, side, self.association.reduce(layers, route), layers[-1].openness)
 
@@ -326,6 +340,10 @@ class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
         # Built after the trunk, so that the trunk draws the same initial weights with and without it.
         self.association = AssociationLayers(window, association, self.attention_class)
         self.side_projection = nn.Linear(window.model_size, window.n_channels) if detached else None
+
+    def features(self, embedded: Tensor) -> Tensor:
+        """The trunk's features, which a detached association has no part in."""
+        return TimesNetNetwork.features(self, embedded) if self.detached else super().features(embedded)
 
     def associate(self, embedded: Tensor) -> tuple[Tensor, Tensor, list[Associations]]:
         """Trunk features, association features, and every layer's associations; the features are one where joint."""

@@ -73,7 +73,7 @@ class MinimaxNet(NeuralNet):
         x = to_tensor(batch[0], device=self.device)
         hidden = self.module_.fixed_mask(len(x))
         with torch.no_grad():
-            return {"reconstruction": self.criterion_.reconstruction(self.module_(x, hidden), x, hidden)}
+            return {"reconstruction": self.criterion_.reconstruction(self.module_.reconstruct(x, hidden), x, hidden)}
 
     def run_single_epoch(
         self,

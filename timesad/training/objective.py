@@ -48,9 +48,9 @@ class MinimaxObjective(nn.Module):
         super().__init__()
         self.discrepancy_weight = discrepancy_weight
 
-    def reconstruction(self, output: NetworkOutput, x: Tensor, hidden: Tensor | None) -> Tensor:
+    def reconstruction(self, reconstruction: Tensor, x: Tensor, hidden: Tensor | None) -> Tensor:
         """Mean squared error over the hidden rows, or over all where nothing is hidden; a scalar."""
-        return mean_over(hidden, ((output.reconstruction - x) ** 2).mean(dim=-1))
+        return mean_over(hidden, ((reconstruction - x) ** 2).mean(dim=-1))
 
     def forward(self, output: NetworkOutput, x: Tensor, hidden: Tensor | None, phase: Phase) -> dict[str, Tensor]:
         """The step's loss and its parts, all scalars.
@@ -61,11 +61,11 @@ class MinimaxObjective(nn.Module):
             `loss` (to be differentiated), `reconstruction`, and where there are associations `discrepancy` and
             `sigma_saturated`.
         """
-        reconstruction = self.reconstruction(output, x, hidden)
+        reconstruction = self.reconstruction(output.reconstruction, x, hidden)
         loss = phase.reconstructions * reconstruction
         parts = {"reconstruction": reconstruction.detach()}
         if output.side_reconstruction is not None:
-            side = mean_over(hidden, ((output.side_reconstruction - x) ** 2).mean(dim=-1))
+            side = self.reconstruction(output.side_reconstruction, x, hidden)
             loss = loss + phase.reconstructions * side
             parts["side_reconstruction"] = side.detach()
         if output.discrepancy is not None:
