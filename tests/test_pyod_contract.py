@@ -170,7 +170,7 @@ class TestOneCallForAll:
         y[100:110] = 1
         spoiled = waves.copy()
         spoiled[100:110] += 6.0
-        detector = make_detector()
+        detector = make_detector(smoothing=1, max_epochs=10, epoch_size=224)
         value = detector.fit_predict_score(spoiled, y, scoring=scoring)
         assert 0.5 < value <= 1
         if scoring == "roc_auc_score":

@@ -166,7 +166,8 @@ class TestPhases:
         trained = {"windows", "convolution", "association", "divergence", "loss", "backward", "optimizer", "the rest"}
         assert trained <= set(phases["training"])
         assert {"windows", "overlap average", "smoothing"} <= set(phases["calibration"])
-        assert {"convolution", "association", "overlap average", "scaling"} <= set(phases["scoring"])
+        assert {"convolution", "overlap average", "scaling"} <= set(phases["scoring"])
+        assert "association" not in phases["scoring"], "the rule reads the reconstruction alone"
         assert TimesNetDiscrepancyDetector.decision_function is before
 
 
