@@ -56,6 +56,7 @@ TELEMETRY_CHANNELS = (
 TRAINING_SHOWN = 0.08  # of the test part's length, left of the border
 
 LOGARITHMIC_FROM = 5.0  # the score's axis is logarithmic above the threshold if it rises to so many times that
+FEW_DECADES = 3
 
 # Okabe and Ito's palette, distinct for every kind of colour vision.
 INK, GREY, BLUE, ORANGE, VERMILLION = "#222222", "#767676", "#0072B2", "#E69F00", "#D55E00"
@@ -120,6 +121,12 @@ def load(path: Path | None, train_rows: int | None) -> Bunch:
     recording = load_csv(path, train_size=train_rows)
     if recording.train_size is None:
         recording.train_size = len(recording.data) // 2
+    n_rows = len(recording.data)
+    if not 0 < recording.train_size < n_rows:
+        raise ValueError(
+            f"{path} has {n_rows} rows and {recording.train_size} of them are for fitting; the others are judged, and "
+            "there must be some of both. Pass a longer file, or a --train-rows below its length."
+        )
     return recording
 
 
@@ -267,14 +274,20 @@ def draw_score(axis: Axes, clock: Scores, outcome: Outcome) -> None:
     )
     if 0 < LOGARITHMIC_FROM * threshold < outcome.scores.max():
         axis.set_yscale("symlog", linthresh=threshold)
-        decades = range(math.ceil(math.log10(threshold)), math.floor(math.log10(outcome.scores.max())) + 1)
-        axis.set_yticks([0.0, *(10.0**decade for decade in decades)])
+        axis.set_yticks([0.0, *round_numbers(threshold, outcome.scores.max())])
         axis.set_yticks([], minor=True)
         axis.yaxis.set_major_formatter("{x:g}")
     axis.set_ylim(min(outcome.scores.min(), 0.0))
     axis.set_ylabel("anomaly score", rotation=0, ha="right", va="center", labelpad=6)
     axis.tick_params(labelcolor=GREY)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Powers of ten between `low` and `high`, with twice and five times each where they are few."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    factors = (1.0, 2.0, 5.0) if len(decades) <= FEW_DECADES else (1.0,)
+    return [factor * 10.0**decade for decade in decades for factor in factors if low < factor * 10.0**decade <= high]
 
 
 def mark_time(axis: Axes, clock: Scores, train_size: int, faults: list[Fault]) -> None:

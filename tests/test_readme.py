@@ -20,7 +20,7 @@ def code_blocks(language: str) -> list[str]:
 def test_usage_runs_and_gives_one_score_and_flag_a_row() -> None:
     names: dict[str, Any] = {}
     exec("\n".join(code_blocks("python")), names)
-    n_rows = len(names["telemetry"].data)
+    n_rows = len(names["series"].data)
     assert names["scores"].shape == names["flags"].shape == (n_rows,)
     assert np.isfinite(names["scores"]).all()
     assert set(np.unique(names["flags"])) == {0, 1}
