@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.historic_mistakes import AddsDiscrepancy
 from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
-from timesad.scoring import SCORE_RULES, smooth
+from timesad.scoring import SCORE_RULES, judge_windows, smooth
+from timesad.windows import OverlapAverage
 
 TINY = {
     "window_size": 32,
@@ -86,3 +88,21 @@ def test_parameters_set_after_fit_wait_for_the_next_fit(X):
     before = detector.decision_function(X)
     detector.set_params(window_size=64, smoothing=1, level_weight=0.0)
     np.testing.assert_array_equal(detector.decision_function(X), before)
+
+
+def assert_score_falls_with_discrepancy(detector_class, X):
+    """The paper's sign: an anomaly associates with its neighbours, as a local prior does, so its D is small."""
+    detector = detector_class(**TINY | {"smoothing": 1}, n_heads=2, score_rule="discrepancy").fit(X)
+    rows = OverlapAverage(len(X), 1)
+    for starts, x in detector._scoring_windows(detector.scaling_(X), np.array([0, len(X)])).batches(64):
+        rows.add(starts, judge_windows(detector.network_, x, with_discrepancy=True)[1].numpy())
+    assert np.corrcoef(detector.decision_scores_, rows.average()[:, 0])[0, 1] < -0.3
+
+
+def test_score_falls_with_discrepancy(X):
+    assert_score_falls_with_discrepancy(TimesNetDiscrepancyDetector, X)
+
+
+def test_a_score_that_adds_discrepancy_is_caught(X):
+    with pytest.raises(AssertionError):
+        assert_score_falls_with_discrepancy(AddsDiscrepancy, X)
