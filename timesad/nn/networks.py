@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -130,7 +131,7 @@ class NetworkOutput(NamedTuple):
         return ((self.openness < SATURATION_SHARE) | (self.openness > 1 - SATURATION_SHARE)).float().mean()
 
 
-class ReconstructionNetwork(nn.Module):
+class ReconstructionNetwork(nn.Module, ABC):
     """Embed the visible rows of a window, encode them, project them back to channels.
 
     Parameters
@@ -159,9 +160,9 @@ class ReconstructionNetwork(nn.Module):
             mean, scale = x.new_zeros(()), x.new_ones(())
         return self.embedding((x - mean) / scale * visible), mean, scale
 
+    @abstractmethod
     def features(self, embedded: Tensor) -> Tensor:
         """From embedded rows to those that are projected back, both (batch, time, model_size)."""
-        raise NotImplementedError
 
     def encode(self, embedded: Tensor, route: Route) -> Encoded:
         """Features and, in a network that has them, all that its associations say."""
@@ -287,9 +288,9 @@ class AssociatingNetwork(ReconstructionNetwork):
 
     association: AssociationLayers
 
+    @abstractmethod
     def associate(self, embedded: Tensor) -> tuple[Tensor, Tensor, list[Associations]]:
         """Features, features of the association branch, and every layer's associations."""
-        raise NotImplementedError
 
     def features(self, embedded: Tensor) -> Tensor:
         """The features of `associate`."""
