@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pyod.models.knn import KNN
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -15,7 +15,7 @@ from timesad import metrics
 from timesad.metrics import get_scorer, get_scorer_names, vus_pr_score
 
 
-class DistanceFromCentre(BaseEstimator):
+class DistanceFromCentre(OutlierMixin, BaseEstimator):
     """Scores rows by their distance from the training mean; useless with sign=-1."""
 
     def __init__(self, sign=1):
