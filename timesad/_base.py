@@ -250,7 +250,8 @@ class BaseDeepDetector(BaseDetector):
         self.network_, self.history_ = train_network(
             self._build_network,
             WindowSet(values, train, self.window_size),
-            WindowSet(values, self._thin(valid), self.window_size) if len(valid) else None,
+            # Validation costs no more than it must.
+            WindowSet(values, valid, self.window_size).thinned(self.epoch_size) if len(valid) else None,
             phases=self._phases(),
             discrepancy_weight=self._discrepancy_weight(),
             max_epochs=self.max_epochs,
@@ -262,11 +263,6 @@ class BaseDeepDetector(BaseDetector):
             seed=seed,
             verbose=int(self.verbose),
         )
-
-    def _thin(self, starts: NDArray[np.intp]) -> NDArray[np.intp]:
-        """At most `epoch_size` of the windows, evenly spread: validation costs no more than it must."""
-        kept = np.linspace(0, len(starts) - 1, min(len(starts), self.epoch_size)).round().astype(np.intp)
-        return starts[kept]
 
     def _calibrate(self, values: NDArray[np.float32], borders: NDArray[np.intp], device: torch.device) -> None:
         """Learn what is usual from the training rows, then score them as any rows are scored."""

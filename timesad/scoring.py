@@ -109,10 +109,8 @@ def calibrate_positions(
     network: ReconstructionNetwork, windows: WindowSet, batch_size: int, device: torch.device
 ) -> PositionCalibration:
     """Statistics of D per in-window position, from evenly spread training windows."""
-    chosen = np.unique(np.linspace(0, len(windows) - 1, CALIBRATION_WINDOWS).round().astype(np.intp))
-    sample = WindowSet(windows.values, windows.starts[chosen], windows.window_size)
     seen = []
-    for _, x in sample.batches(batch_size):
+    for _, x in windows.thinned(CALIBRATION_WINDOWS).batches(batch_size):
         _, discrepancy = judge_windows(network, x.to(device), with_discrepancy=True)
         assert discrepancy is not None
         seen.append(discrepancy.double().cpu().numpy())

@@ -170,6 +170,11 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         return self.batch(indices), torch.zeros(len(indices))
 
+    def thinned(self, at_most: int) -> WindowSet:
+        """`at_most` of these windows, evenly spread over them."""
+        kept = np.linspace(0, len(self) - 1, min(len(self), at_most)).round().astype(np.intp)
+        return WindowSet(self.values, self.starts[kept], self.window_size)
+
     def batches(self, batch_size: int) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
         """Go through all windows in order; yields the first rows and the windows of each batch."""
         for begin in range(0, len(self), batch_size):
