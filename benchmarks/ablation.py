@@ -24,7 +24,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .ablation_methods import BASELINE, CROSS, EPOCH_SIZE, METHODS, PLACEBO, REFERENCE_RULE, SMALL
+from .ablation_methods import BASELINE, CROSS, EPOCH_SIZE, METHODS, PLACEBO, SMALL
 from .ablation_tables import rule_lines, sections
 from .command import (
     DEFAULT_SEEDS,
@@ -39,6 +39,7 @@ from .command import (
 from .contract import PROTOCOLS, SEMI_SUPERVISED
 from .methods import FLOOR_METHOD, select_methods
 from .report import Study, write_report
+from .score_rules import REFERENCE_RULE
 from .series import ECG_ROWS, GROUP_NAMES, load_groups
 from .summary import row_name
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .ablation_methods import FACTORS, METHODS, PLACEBO, REFERENCE_RULE, VARIANTS
+from .ablation_methods import FACTORS, METHODS, PLACEBO, VARIANTS
 from .contract import Record
 from .measure import HEAD_METRIC
 from .measure import VARIANTS as VERSIONS
 from .picture import Line
 from .report import comparison_table, markdown_table, number, paired
+from .score_rules import REFERENCE_RULE
 from .summary import (
     Summary,
     group_kinds,

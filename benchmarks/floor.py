@@ -108,6 +108,13 @@ class Cost:
     transcendentals: float
     bytes: float
 
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.operations + other.operations,
+            self.transcendentals + other.transcendentals,
+            self.bytes + other.bytes,
+        )
+
 
 @dataclass(frozen=True)
 class Peaks:
@@ -288,20 +295,11 @@ def measure_phases(size: StepSize, peaks: Peaks, repeats: int, device: torch.dev
     network = build_network(size, detached=True).to(device).train()
     x = torch.randn(size.batch_size, size.window_size, size.n_channels, device=device)
     features = torch.randn(size.batch_size, size.window_size, size.model_size, device=device, requires_grad=True)
-    with torch.no_grad():
-        maps = [attention(features)[1] for attention in network.association.attentions]
-    layers = [
-        layer._replace(
-            series=layer.series.detach().requires_grad_(),
-            priors=tuple(prior.detach().requires_grad_() for prior in layer.priors),
-        )
-        for layer in maps
-    ]
-    map_leaves = [leaf for layer in layers for leaf in (layer.series, *layer.priors)]
 
     def associate() -> list[Tensor]:
-        found = [attention(features) for attention in network.association.attentions]
-        return [tensor for output, layer in found for tensor in (output, layer.series, *layer.priors)]
+        divergence = network.association.divergence
+        found = [attention.compare(features, simultaneous, divergence) for attention in network.association.attentions]
+        return [tensor for output, compared in found for tensor in (output, compared.discrepancy)]
 
     def timed(
         name: str, cost: Cost, rate: float, forward: Callable[[], Sequence[Tensor]], leaves: Sequence[Tensor]
@@ -328,18 +326,11 @@ def measure_phases(size: StepSize, peaks: Peaks, repeats: int, device: torch.dev
             [features, *of(network.blocks)],
         ),
         timed(
-            "association",
-            association_cost(size),
+            "association and divergence",
+            association_cost(size) + divergence_cost(size),
             peaks.matrix,
             associate,
             [features, *of(network.association.attentions)],
-        ),
-        timed(
-            "divergence",
-            divergence_cost(size),
-            peaks.matrix,
-            lambda: [network.association.reduce(layers, simultaneous)],
-            map_leaves,
         ),
         timed(
             "projection and error",

@@ -12,7 +12,8 @@ from typing import Any
 from torch import Tensor
 
 from timesad import TimesNetDiscrepancyDetector
-from timesad.nn import AnomalyAttention, TimesNetDiscrepancyNetwork, reverse_gradient
+from timesad.nn import AnomalyAttention, TimesNetDiscrepancyNetwork
+from timesad.nn.minimax import Route
 from timesad.scoring import Evidence
 from timesad.training import Phase
 
@@ -29,19 +30,12 @@ __all__ = [
 ]
 
 
-def identical_losses(series: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """Both losses stop the gradient of S; added with opposite signs they cancel, and so does the gradient of P."""
-    return series.detach(), prior.detach()
-
-
-def swapped_phases(series: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """S is moved towards P, and P away from S: the "correction" that the seed question was given."""
-    return series, reverse_gradient(prior)
-
-
-def double_maximise(series: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """D is maximised in both phases, as in PyOD's port: P runs away from S too."""
-    return reverse_gradient(series), reverse_gradient(prior)
+# Both losses stop the gradient of S; added with opposite signs they cancel, and so does the gradient of P.
+identical_losses = Route(0, 0)
+# S is moved towards P, and P away from S: the "correction" that the seed question was given.
+swapped_phases = Route(1, -1)
+# D is maximised in both phases, as in PyOD's port: P runs away from S too.
+double_maximise = Route(-1, -1)
 
 
 class IdenticalLosses(TimesNetDiscrepancyDetector):

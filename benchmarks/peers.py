@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_study_options(parser, groups=GROUP_NAMES, methods=DEFAULT_FAMILIES)
     add_run_options(parser)
     parser.add_argument("--name", default="peers", help="begins the files' names (default: %(default)s)")
-    parser.add_argument("--reference", default=REFERENCE_METHOD, choices=list(METHODS), metavar="METHOD")
+    parser.add_argument("--reference", default=REFERENCE_METHOD, metavar="METHOD")
     parser.add_argument("--list", action="store_true", help="list the methods and end")
     return parser
 

@@ -15,8 +15,8 @@ import torch
 import timesad._base
 import timesad.scoring
 from timesad._base import BaseDeepDetector
-from timesad.nn import AnomalyAttention, TimesBlock
-from timesad.nn.networks import AssociationLayers
+from timesad.nn import TimesBlock
+from timesad.nn.fused import FusedAttention
 from timesad.scaling import ChannelScaling
 from timesad.training import MinimaxObjective
 from timesad.windows import OverlapAverage, WindowSet
@@ -82,8 +82,8 @@ WATCHED: tuple[tuple[Any, str, str], ...] = (
     (ChannelScaling, "__call__", "scaling"),
     (WindowSet, "batch", "windows"),
     (TimesBlock, "forward", "convolution"),
-    (AnomalyAttention, "forward", "association"),
-    (AssociationLayers, "reduce", "divergence"),
+    (FusedAttention, "compare", "association"),
+    (FusedAttention, "attend", "association"),
     (MinimaxObjective, "forward", "loss"),
     (torch.Tensor, "backward", "backward"),
     (torch.optim.Adam, "step", "optimizer"),

@@ -1,7 +1,7 @@
 """Find the faults in a multichannel recording: fit on its first rows, score all of it, compare, draw.
 
 Without arguments the recording is the host telemetry that timesad ships: 44 minutes of a small
-service, the first half free of faults, 25 injected faults in the second. Labels are used for the
+service, the first half free of faults, 21 injected faults in the second. Labels are used for the
 report only; fitting and thresholds never see them.
 
 Run ``python examples/demo.py``, or ``python examples/demo.py --data my.csv --train-rows 5000 --out

@@ -54,6 +54,22 @@ CONTEXTUAL = (
     "latency_wrong",
     "batch_missing",
 )
+# where in a load cycle a fault begins, and how many cycles it lasts: only while its effect can be there, so that a
+# row is labelled where something is wrong (the batch job runs, and requests queue least, about the cycle's turn)
+FAULT_SPANS = {
+    "cpu_hog": (0.25, 0.5),
+    "memory_growth": (0.5, 0.5),
+    "disk_flood": (0.25, 0.5),
+    "switch_storm": (0.5, 0.5),
+    "cycle_skipped": (0.0, 1.0),
+    "cycle_doubled": (0.0, 1.0),
+    "cycle_shifted": (0.0, 1.0),
+    "flat_load": (0.0, 1.0),
+    "latency_wrong": (0.75, 0.5),
+    "batch_missing": (0.75, 0.5),
+}
+CYCLES_BETWEEN = (5, 8)  # cycles without a fault between two faults, smallest and largest number
+
 CHANNELS = (
     "cpu0_percent",
     "cpu1_percent",
@@ -82,9 +98,9 @@ class Fault:
 
 
 def plan_faults(first: float, last: float, seed: int) -> list[Fault]:
-    """Faults between the seconds `first` and `last`, aligned to whole load cycles, no two of a kind in a row.
+    """Faults between the seconds `first` and `last`, each at its place in a load cycle, no two of a kind in a row.
 
-    Every kind comes up once before any comes up twice; contextual faults last two cycles, obvious ones one and a half.
+    Every kind comes up once before any comes up twice, and some cycles without a fault lie between two faults.
     """
     rng = random.Random(seed)
     faults: list[Fault] = []
@@ -95,12 +111,12 @@ def plan_faults(first: float, last: float, seed: int) -> list[Fault]:
         if faults and kinds[0] == faults[-1].kind:
             kinds.reverse()
         for kind in kinds:
-            cycles = 1.5 if kind in OBVIOUS else 2.0
-            fault = Fault(kind, cycle * CYCLE_SECONDS, (cycle + cycles) * CYCLE_SECONDS)
+            phase, cycles = FAULT_SPANS[kind]
+            fault = Fault(kind, (cycle + phase) * CYCLE_SECONDS, (cycle + phase + cycles) * CYCLE_SECONDS)
             if fault.end > last - CYCLE_SECONDS:
                 return faults
             faults.append(fault)
-            cycle += math.ceil(cycles) + rng.randint(3, 6)
+            cycle += math.ceil(phase + cycles) + rng.randint(*CYCLES_BETWEEN)
 
 
 def load_shape(phase: float) -> float:

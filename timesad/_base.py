@@ -267,9 +267,13 @@ class BaseDeepDetector(BaseDetector):
     def _calibrate(self, values: NDArray[np.float32], borders: NDArray[np.intp], device: torch.device) -> None:
         """Learn what is usual from the training rows, then score them as any rows are scored."""
         windows = self._scoring_windows(values, borders)
-        self.position_calibration_ = None
-        if self._score_rule() != "reconstruction":
-            self.position_calibration_ = calibrate_positions(self.network_, windows, self.batch_size, device)
+        self.position_calibration_ = calibrate_positions(
+            self.network_,
+            windows,
+            with_discrepancy=self._score_rule() != "reconstruction",
+            batch_size=self.batch_size,
+            device=device,
+        )
         evidence = self._evidence(windows, device)
         if not np.isfinite(evidence.error).all():  # the last step made these weights, and no loss has judged them
             raise TrainingError(

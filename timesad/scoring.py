@@ -1,10 +1,10 @@
 """From what the network says of windows to one score a row.
 
-The way of a score: squared reconstruction error of each row and channel, averaged over the windows that hold
-the row → smoothed over time → calibrated per channel by the tail of its training rows → plus, so calibrated,
-the channel's level, which a window brought to mean 0 cannot see → the largest channel → smoothed again. The
-discrepancy, where a rule asks for it, is standardised per in-window position, so that no position is
-systematically near zero, and averaged over the same windows.
+The way of a score: squared reconstruction error of each row and channel, in units of what is usual at its position
+in a window, averaged over the windows that hold the row → smoothed over time → calibrated per channel by the tail of
+its training rows → plus, so calibrated, the channel's level, which a window brought to mean 0 cannot see → the largest
+channel → smoothed again. The discrepancy, where a rule asks for it, is standardised per position, so that no position
+is systematically near zero, and averaged over the same windows.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ __all__ = [
 SCORE_RULES = ("reconstruction", "discrepancy", "sum", "product")
 PRODUCT_TEMPERATURE = 50.0  # of the official code's softmax(-50 D)
 CALIBRATION_WINDOWS = 512  # evenly spread training windows that the position statistics are read from
+SMALLEST_ERROR = 1e-12  # squared standard deviations
 SMALLEST_SCALE = 1e-7  # the rounding of float32: what varies less does not vary
 SCALE_SHARE = 0.05  # no position's scale falls below this share of the positions' median scale
 TAIL_SHARE = 0.01  # of the training rows make up a channel's tail
@@ -46,19 +47,35 @@ POINT_SHARE = 0.1  # of a single row's calibrated error stays unsmoothed
 
 @dataclass(frozen=True)
 class PositionCalibration:
-    """Mean and spread of the discrepancy at each in-window position of training windows.
+    """What is usual at each in-window position of training windows.
+
+    A row at a window's edge has context on one side only and is rebuilt worse; the first and last rows of a series are
+    always at an edge.
 
     Parameters
     ----------
-    center, scale : ndarray of shape (window_size, n_priors)
+    error : ndarray of shape (window_size,)
+        Typical squared error, relative to that of all positions.
+    center, spread : ndarray of shape (window_size, n_priors)
+        Mean and standard deviation of the discrepancy; without columns where nobody asks for it.
     """
 
+    error: NDArray[np.float64]
     center: NDArray[np.float64]
-    scale: NDArray[np.float64]
+    spread: NDArray[np.float64]
 
-    def __call__(self, discrepancy: NDArray[np.floating]) -> NDArray[np.floating]:
+    @property
+    def n_priors(self) -> int:
+        """Priors whose discrepancy is calibrated."""
+        return self.center.shape[1]
+
+    def level_error(self, error: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Squared error, (batch, time, channel), as if every position were rebuilt equally well."""
+        return error / self.error[:, None]
+
+    def closeness(self, discrepancy: NDArray[np.floating]) -> NDArray[np.floating]:
         """Standard deviations by which D falls short of its position's mean: large = associates abnormally closely."""
-        return (self.center - discrepancy) / self.scale
+        return (self.center - discrepancy) / self.spread
 
 
 @dataclass(frozen=True)
@@ -106,24 +123,31 @@ def judge_windows(network: ReconstructionNetwork, x: Tensor, *, with_discrepancy
 
 
 def calibrate_positions(
-    network: ReconstructionNetwork, windows: WindowSet, batch_size: int, device: torch.device
+    network: ReconstructionNetwork,
+    windows: WindowSet,
+    *,
+    with_discrepancy: bool,
+    batch_size: int,
+    device: torch.device,
 ) -> PositionCalibration:
-    """Statistics of D per in-window position, from evenly spread training windows."""
-    seen = []
+    """Read what is usual at each position off evenly spread training windows."""
+    errors, discrepancies = [], []
     for _, x in windows.thinned(CALIBRATION_WINDOWS).batches(batch_size):
-        _, discrepancy = judge_windows(network, x.to(device), with_discrepancy=True)
-        assert discrepancy is not None
-        seen.append(discrepancy.double().cpu().numpy())
-    every = np.concatenate(seen)  # (window, time, prior)
+        error, discrepancy = judge_windows(network, x.to(device), with_discrepancy=with_discrepancy)
+        errors.append(error.mean(dim=-1).double().cpu().numpy())
+        discrepancies.append(np.empty((*x.shape[:2], 0)) if discrepancy is None else discrepancy.double().cpu().numpy())
+    # The geometric mean: a few windows that cannot be rebuilt are no reason to trust their position less.
+    usual = np.exp(np.log(np.maximum(np.concatenate(errors), SMALLEST_ERROR)).mean(axis=0))
+    every = np.concatenate(discrepancies)  # (window, time, prior)
     spread = every.std(axis=0)
     typical = np.maximum(np.median(spread, axis=0), SMALLEST_SCALE)
-    return PositionCalibration(every.mean(axis=0), np.maximum(spread, SCALE_SHARE * typical))
+    return PositionCalibration(usual / usual.mean(), every.mean(axis=0), np.maximum(spread, SCALE_SHARE * typical))
 
 
 def gather_evidence(
     network: ReconstructionNetwork,
     windows: WindowSet,
-    calibration: PositionCalibration | None,
+    calibration: PositionCalibration,
     *,
     with_product: bool,
     batch_size: int,
@@ -137,8 +161,8 @@ def gather_evidence(
         Trained, in evaluation mode.
     windows : WindowSet
         Windows that together hold every row.
-    calibration : PositionCalibration or None
-        Of the discrepancy; None leaves it out.
+    calibration : PositionCalibration
+        Of the windows' positions.
     with_product : bool
         Whether the published product score is wanted too.
     batch_size : int
@@ -151,13 +175,13 @@ def gather_evidence(
     evidence : Evidence
     """
     n_rows, n_channels = windows.values.shape
-    n_priors = 0 if calibration is None else calibration.center.shape[1]
+    n_priors = calibration.n_priors
     rows = OverlapAverage(n_rows, n_channels + n_priors + with_product)
     for starts, x in windows.batches(batch_size):
-        error, discrepancy = judge_windows(network, x.to(device), with_discrepancy=calibration is not None)
-        columns = [error.cpu().numpy()]
-        if calibration is not None and discrepancy is not None:
-            columns.append(calibration(discrepancy.cpu().numpy()))
+        error, discrepancy = judge_windows(network, x.to(device), with_discrepancy=n_priors > 0)
+        columns = [calibration.level_error(error.cpu().numpy())]
+        if discrepancy is not None:
+            columns.append(calibration.closeness(discrepancy.cpu().numpy()))
         if with_product and discrepancy is not None:
             weight = torch.softmax(-PRODUCT_TEMPERATURE * discrepancy.mean(dim=-1), dim=-1)  # (batch, time)
             columns.append((weight * error.mean(dim=-1))[..., None].cpu().numpy())
@@ -205,36 +229,90 @@ def smooth(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -
 
 @dataclass(frozen=True)
 class TailCalibration:
-    """How unusual each channel's evidence is, in units of what training rows show at their most unusual.
+    """How unusual a channel's evidence is, in units of what training rows show at their most unusual.
 
-    A channel's evidence z becomes (z - m) / h: m is the median of the training rows, and h the height above it of the
-    mean of their largest percent. 0 is typical and 1 is as unusual as training rows ever get, in every channel: a
-    heavy-tailed channel must do more to stand out than a calm one.
+    Evidence z becomes (z - m) / h: m is the median of the training rows, and h the height above it of the mean of
+    their largest percent. 0 is typical and 1 is as unusual as training rows ever get, in every channel: a heavy-tailed
+    channel must do more to stand out than a calm one.
 
     Parameters
     ----------
-    center, height : ndarray of shape (n_channels,)
+    center, height : float
         m and h.
     """
 
-    center: NDArray[np.float64]
-    height: NDArray[np.float64]
+    center: float
+    height: float
 
     @classmethod
     def learn(cls, evidence: NDArray[np.float64]) -> TailCalibration:
-        """Read m and h off training rows, (n_rows, n_channels).
+        """Read m and h off training rows, (n_rows,).
 
         h is at least 0.1 standard deviations of the series: a channel that stood still in training is heard when it
         wakes up, but its first twitch does not outweigh all others.
         """
         n_tail = min(max(round(TAIL_SHARE * len(evidence)), SMALLEST_TAIL), len(evidence))
-        tail = np.partition(evidence, len(evidence) - n_tail, axis=0)[-n_tail:]
-        center = np.median(evidence, axis=0)
-        return cls(center, np.maximum(tail.mean(axis=0) - center, SMALLEST_HEIGHT))
+        tail = np.partition(evidence, len(evidence) - n_tail)[-n_tail:]
+        center = float(np.median(evidence))
+        return cls(center, max(float(tail.mean()) - center, SMALLEST_HEIGHT))
 
     def __call__(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated evidence, of the same shape."""
         return (evidence - self.center) / self.height
+
+
+@dataclass(frozen=True)
+class ChannelScorer:
+    """What one channel says of each row, calibrated.
+
+    Parameters
+    ----------
+    error, point, level : TailCalibration
+        Of the channel's smoothed errors, of its single rows' errors, and of its smoothed level.
+    """
+
+    error: TailCalibration
+    point: TailCalibration
+    level: TailCalibration
+
+    @classmethod
+    def learn(
+        cls, error: NDArray[np.float64], values: NDArray[np.float32], smoothing: int, borders: NDArray[np.intp]
+    ) -> ChannelScorer:
+        """Calibrate on the training rows' squared errors and values, both (n_rows,)."""
+        return cls(
+            TailCalibration.learn(root_mean_square(error, smoothing, borders)),
+            TailCalibration.learn(np.sqrt(error)),
+            TailCalibration.learn(smooth_level(values, smoothing, borders)),
+        )
+
+
+class Loudest:
+    """The contribution of the channel that is loudest at each row, found channel by channel.
+
+    No array is as large as the evidence: memory beside it is a few columns, however many channels there are.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the series.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self.error = np.full(n_rows, -np.inf)
+        self.level = np.zeros(n_rows)
+        self.channel = np.zeros(n_rows, dtype=np.intp)
+        self.point = np.full(n_rows, -np.inf)
+        self.point_channel = np.zeros(n_rows, dtype=np.intp)
+
+    def hear(
+        self, channel: int, error: NDArray[np.float64], point: NDArray[np.float64], level: NDArray[np.float64]
+    ) -> None:
+        """Take over the rows at which this channel is louder than those before it."""
+        louder = error + level > self.error + self.level
+        self.error[louder], self.level[louder], self.channel[louder] = error[louder], level[louder], channel
+        louder = point > self.point
+        self.point[louder], self.point_channel[louder] = point[louder], channel
 
 
 @dataclass(frozen=True)
@@ -249,19 +327,17 @@ class RowScorer:
         Rows that errors and levels are smoothed over; the score is smoothed again over half as many.
     level_weight : float
         Weight of a channel's level beside its reconstruction error.
-    error_tail, point_tail, level_tail : TailCalibration
-        Of the smoothed errors, single rows' errors and smoothed levels of the training rows.
-    closeness_tail : TailCalibration or None
-        Of their smoothed closeness to each prior.
+    channels : tuple of ChannelScorer
+        One a channel.
+    priors : tuple of TailCalibration
+        Of the smoothed closeness to each prior.
     """
 
     rule: str
     smoothing: int
     level_weight: float
-    error_tail: TailCalibration
-    point_tail: TailCalibration
-    level_tail: TailCalibration
-    closeness_tail: TailCalibration | None
+    channels: tuple[ChannelScorer, ...]
+    priors: tuple[TailCalibration, ...]
 
     @classmethod
     def learn(
@@ -272,69 +348,75 @@ class RowScorer:
             rule,
             smoothing,
             level_weight,
-            error_tail=TailCalibration.learn(root_mean_square(evidence.error, smoothing, borders)),
-            point_tail=TailCalibration.learn(np.sqrt(evidence.error)),
-            level_tail=TailCalibration.learn(smooth_level(evidence.values, smoothing, borders)),
-            closeness_tail=None
+            channels=tuple(
+                ChannelScorer.learn(error, values, smoothing, borders)
+                for error, values in zip(evidence.error.T, evidence.values.T, strict=True)
+            ),
+            priors=()
             if evidence.closeness is None
-            else TailCalibration.learn(smooth(evidence.closeness, smoothing, borders)),
+            else tuple(TailCalibration.learn(smooth(column, smoothing, borders)) for column in evidence.closeness.T),
         )
 
-    def channel_parts(
-        self, evidence: Evidence, borders: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Contribution of each channel by its reconstruction error and by its level, both (n_rows, n_channels).
+    def loudest(self, evidence: Evidence, borders: NDArray[np.intp]) -> Loudest:
+        """What the loudest channel at each row says; the others are silent there.
 
-        At each row the channel with the largest sum of both counts alone; smoothing then spreads it over rows. A
-        share of the row's own error stays unsmoothed, so that among the rows around a spike the spike itself comes
+        A share of a row's own error stays unsmoothed, so that among the rows around a spike the spike itself comes
         first.
         """
-        error = self.error_tail(root_mean_square(evidence.error, self.smoothing, borders))
-        level = np.zeros_like(error)
-        if self.level_weight:
-            level = self.level_weight * self.level_tail(smooth_level(evidence.values, self.smoothing, borders))
-        others = all_but_largest(error + level)
-        error[others] = level[others] = 0.0
-        point = POINT_SHARE * self.point_tail(np.sqrt(evidence.error))
-        point[all_but_largest(point)] = 0.0
-        again = self.smoothing // 2
-        return smooth(error, again, borders) + point, smooth(level, again, borders)
+        loudest = Loudest(len(evidence.error))
+        columns = zip(self.channels, evidence.error.T, evidence.values.T, strict=True)
+        for index, (channel, error, values) in enumerate(columns):
+            level = np.zeros(len(error))
+            if self.level_weight:
+                level = self.level_weight * channel.level(smooth_level(values, self.smoothing, borders))
+            smoothed = channel.error(root_mean_square(error, self.smoothing, borders))
+            loudest.hear(index, smoothed, POINT_SHARE * channel.point(np.sqrt(error)), level)
+        return loudest
+
+    def by_channel(self, loudest: Loudest, borders: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Contribution of each channel to the score by its error and level, (n_rows, n_channels)."""
+        contributions = np.empty((len(loudest.error), len(self.channels)))
+        both = loudest.error + loudest.level
+        for index in range(len(self.channels)):
+            heard = np.where(loudest.channel == index, both, 0.0)
+            contributions[:, index] = smooth(heard, self.smoothing // 2, borders)
+            contributions[:, index] += np.where(loudest.point_channel == index, loudest.point, 0.0)
+        return contributions
 
     def discrepancy_parts(self, evidence: Evidence, borders: NDArray[np.intp]) -> NDArray[np.float64]:
         """Contribution of each prior to the discrepancy part, (n_rows, n_priors)."""
         assert evidence.closeness is not None, "evidence was gathered without the discrepancy"
-        assert self.closeness_tail is not None, "the scorer has learned without the discrepancy"
-        calibrated = self.closeness_tail(smooth(evidence.closeness, self.smoothing, borders))
-        return smooth(calibrated, self.smoothing // 2, borders) / calibrated.shape[1]
+        assert self.priors, "the scorer has learned without the discrepancy"
+        parts = [
+            smooth(tail(smooth(column, self.smoothing, borders)), self.smoothing // 2, borders)
+            for tail, column in zip(self.priors, evidence.closeness.T, strict=True)
+        ]
+        return np.column_stack(parts) / len(parts)
 
-    def explain(self, evidence: Evidence, borders: NDArray[np.intp]) -> Bunch:
+    def explain(self, evidence: Evidence, borders: NDArray[np.intp], *, by_channel: bool = True) -> Bunch:
         """Score and parts of each row, as `BaseDeepDetector.explain` documents them."""
-        error = level = np.zeros_like(evidence.error)
-        discrepancy = np.zeros((len(evidence.error), 0))
+        n_rows, n_channels = evidence.error.shape
+        again = self.smoothing // 2
+        reconstruction = level = np.zeros(n_rows)
+        channels = np.zeros((n_rows, n_channels if by_channel else 0))
+        discrepancy = np.zeros((n_rows, 0))
         if self.rule != "discrepancy":
-            error, level = self.channel_parts(evidence, borders)
+            loudest = self.loudest(evidence, borders)
+            reconstruction = smooth(loudest.error, again, borders) + loudest.point
+            level = smooth(loudest.level, again, borders)
+            if by_channel:
+                channels = self.by_channel(loudest, borders)
         if self.rule in ("discrepancy", "sum"):
             discrepancy = self.discrepancy_parts(evidence, borders)
-        channels = error + level
-        score = evidence.product if self.rule == "product" else channels.sum(axis=1) + discrepancy.sum(axis=1)
+        score = evidence.product if self.rule == "product" else reconstruction + level + discrepancy.sum(axis=1)
         return Bunch(
-            score=score,
-            reconstruction=error.sum(axis=1),
-            level=level.sum(axis=1),
-            channels=channels,
-            discrepancy=discrepancy,
+            score=score, reconstruction=reconstruction, level=level, channels=channels, discrepancy=discrepancy
         )
 
     def __call__(self, evidence: Evidence, borders: NDArray[np.intp]) -> NDArray[np.float64]:
         """Score of each row, (n_rows,), larger is more abnormal."""
-        score: NDArray[np.float64] = self.explain(evidence, borders).score
+        score: NDArray[np.float64] = self.explain(evidence, borders, by_channel=False).score
         return score
-
-
-def all_but_largest(columns: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """True but for the largest entry of each row."""
-    kept: NDArray[np.bool_] = np.arange(columns.shape[1]) != columns.argmax(axis=1)[:, None]
-    return kept
 
 
 def root_mean_square(error: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -19,7 +19,6 @@ from benchmarks.ablation_methods import (
     PLACEBO,
     SMALL,
     VARIANTS,
-    EveryRule,
     FixedLocalPrior,
     ShuffledGridPrior,
     Variant,
@@ -28,6 +27,7 @@ from benchmarks.ablation_tables import PLACEBOS, added_pairs, main_effects_table
 from benchmarks.contract import SEMI_SUPERVISED, UNSUPERVISED, Method, Settings, Setup
 from benchmarks.harness import NO_ISOLATION, plan, run_cells
 from benchmarks.measure import measure
+from benchmarks.score_rules import EveryRule
 from benchmarks.summary import all_table_rows, row_name
 from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
 from timesad.nn import GridPrior, LocalPrior

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from timesad.nn import InceptionConv2d, TimesBlock
-from timesad.nn.times_block import convolve_cropped, fold, unfold
+from timesad.nn.convolution import CroppedConvolution, SpectralConvolution, convolve_cropped
+from timesad.nn.times_block import fold, unfold
 
 N_KERNELS = 6
 
@@ -108,3 +109,29 @@ def test_a_silent_window_has_a_finite_gradient():
     x = torch.zeros(2, 48, 8, requires_grad=True)
     block(x).sum().backward()
     assert x.grad.isfinite().all()
+
+
+class TestSpectralConvolution:
+    @pytest.mark.parametrize("shape", [(5, 10), (2, 50), (34, 3), (1, 1), (1, 30), (4, 4)])
+    def test_is_the_direct_one(self, shape, float64):
+        """Values, and gradients by grid, weight and bias, where the kernel is smaller or larger than the grid."""
+        torch.manual_seed(0)
+        tensors = [torch.randn(2, 3, *shape), torch.randn(4, 3, 11, 11), torch.randn(4)]
+        results = []
+        for convolve in (SpectralConvolution(*shape, reach=5), CroppedConvolution()):
+            leaves = [tensor.clone().requires_grad_() for tensor in tensors]
+            output = convolve(*leaves)
+            results.append([output, *torch.autograd.grad(output.square().sum(), leaves)])
+        for spectral, direct in zip(*results, strict=True):
+            torch.testing.assert_close(spectral, direct, rtol=1e-10, atol=1e-10)
+
+    def test_a_block_gives_the_same_either_way(self, float64, monkeypatch):
+        torch.manual_seed(0)
+        spectral = TimesBlock(100, 64, 64, [50, 20], N_KERNELS)
+        assert all(isinstance(convolve, SpectralConvolution) for convolve in spectral.convolutions)
+        monkeypatch.setattr("timesad.nn.convolution.WORTH_IT", float("inf"))
+        direct = TimesBlock(100, 64, 64, [50, 20], N_KERNELS)
+        assert all(isinstance(convolve, CroppedConvolution) for convolve in direct.convolutions)
+        direct.load_state_dict(spectral.state_dict())
+        x = torch.randn(2, 100, 64)
+        torch.testing.assert_close(spectral(x), direct(x), rtol=1e-9, atol=1e-9)

@@ -14,7 +14,7 @@ SAMPLING_RATE = 5.0  # rows a second
 
 
 def load_host_telemetry() -> Bunch:
-    """Load 44 minutes of telemetry of a host and a service, with 25 faults in the second half.
+    """Load 44 minutes of telemetry of a host and a service, with 21 faults in the second half.
 
     A small service answers requests under a load that repeats every 8 s (40 rows), with a slower
     cycle of 24 s (120 rows). 14 channels of the host and the service were read five times a second.
@@ -43,7 +43,7 @@ def load_host_telemetry() -> Bunch:
     >>> from timesad.datasets import load_host_telemetry
     >>> telemetry = load_host_telemetry()
     >>> telemetry.data.shape, telemetry.train_size, len(telemetry.faults)
-    ((13200, 14), 6600, 25)
+    ((13200, 14), 6600, 21)
     >>> int(telemetry.target[: telemetry.train_size].sum())
     0
     """

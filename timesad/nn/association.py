@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["AnomalyAttention", "Associations", "GridPrior", "LocalPrior", "official_sigma"]
+from .minimax import Route
+
+__all__ = ["AnomalyAttention", "Associations", "Comparison", "Divergence", "GridPrior", "LocalPrior", "official_sigma"]
+
+Divergence = Callable[[Tensor, Tensor], Tensor]  # (S, P) -> (batch, time)
 
 SIGMA_GAIN = 5.0  # the official code: sigma = 3^(sigmoid(5 raw) + 1e-5) - 1, in (0, 2]
 SIGMA_SHIFT = 1e-5
@@ -31,6 +35,13 @@ def official_sigma(raw: Tensor) -> Tensor:
     return torch.pow(3.0, torch.sigmoid(SIGMA_GAIN * raw) + SIGMA_SHIFT) - 1.0
 
 
+class Comparison(NamedTuple):
+    """What is left of one layer's associations once they are compared."""
+
+    discrepancy: Tensor  # (batch, time, prior)
+    openness: Tensor  # as of `Associations`
+
+
 class LocalPrior(nn.Module):
     """A Gaussian over the distance in time: P_ij ∝ exp(-(i-j)² / 2σ_i²) (Xu et al., ICLR 2022, equation 2).
 
@@ -45,9 +56,12 @@ class LocalPrior(nn.Module):
         position = torch.arange(window_size, dtype=torch.get_default_dtype())
         self.register_buffer("squared_distance", (position[:, None] - position) ** 2, persistent=False)
 
+    def precision(self, raw: Tensor) -> Tensor:
+        """1 / 2σ² of each query, (batch, head, time)."""
+        return 0.5 / official_sigma(raw).transpose(1, 2) ** 2
+
     def forward(self, raw: Tensor) -> Tensor:
-        sigma = official_sigma(raw).transpose(1, 2)[..., None]  # (batch, head, time, 1): one width per query
-        exponent = self.squared_distance * (-0.5 / sigma**2)
+        exponent = self.squared_distance * -self.precision(raw)[..., None]
         return torch.softmax(exponent.clamp_min(SMALLEST_EXPONENT), dim=-1)
 
 
@@ -127,6 +141,9 @@ class AnomalyAttention(nn.Module):
 
     Notes
     -----
+    `forward` writes the associations out. Whoever needs no maps asks `attend` or `compare`, which
+    `timesad.nn.fused.FusedAttention` answers without them.
+
     The widths σ are projected from the layer's input with its gradient stopped: the prior term would otherwise train
     the trunk through σ's input, which the published minimise phase is not meant to do.
 
@@ -142,20 +159,48 @@ class AnomalyAttention(nn.Module):
         self.widths = nn.ModuleList(nn.Linear(model_size, n_heads * prior.widths_per_head) for prior in priors)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Associations]:
+        query, key, value = self.split_heads(x)
+        series = series_association(query, key)
+        raws = self.raw_widths(x)
+        priors = tuple(prior(raw) for prior, raw in zip(self.priors, raws, strict=True))
+        output = self.join_heads(self.mix(series, priors) @ value)
+        return output, Associations(series, priors, openness(raws))
+
+    def attend(self, x: Tensor) -> Tensor:
+        """The output alone, (batch, time, model_size)."""
+        output: Tensor = self(x)[0]
+        return output
+
+    def compare(self, x: Tensor, route: Route, divergence: Divergence) -> tuple[Tensor, Comparison]:
+        """The output, and how far S is from each prior at every row."""
+        output, associations = self(x)
+        rows = [divergence(*route(associations.series, prior)) for prior in associations.priors]
+        return output, Comparison(torch.stack(rows, dim=-1), associations.openness)
+
+    def split_heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, each (batch, head, time, feature)."""
         batch, time, features = x.shape
         heads = self.query_key_value(x).reshape(batch, time, 3, self.n_heads, features // self.n_heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each (batch, head, time, feature)
-        series = series_association(query, key)
-        raws = [width(x.detach()) for width in self.widths]
-        priors = tuple(prior(raw) for prior, raw in zip(self.priors, raws, strict=True))
-        mixed = self.mix(series, priors) @ value
-        output = self.output(mixed.transpose(1, 2).reshape(batch, time, features))
-        openness = torch.sigmoid(SIGMA_GAIN * torch.cat(raws, dim=-1).detach())
-        return output, Associations(series, priors, openness)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        return query, key, value
+
+    def join_heads(self, mixed: Tensor) -> Tensor:
+        """From (batch, head, time, feature) to the output, (batch, time, model_size)."""
+        output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return output
+
+    def raw_widths(self, x: Tensor) -> list[Tensor]:
+        """What each prior makes its widths of, (batch, time, width) each."""
+        return [width(x.detach()) for width in self.widths]
 
     def mix(self, series: Tensor, priors: tuple[Tensor, ...]) -> Tensor:
         """The attention that carries the values: S alone. P is there to be compared with, not to be looked through."""
         return series
+
+
+def openness(raws: Sequence[Tensor]) -> Tensor:
+    """Every width as a share of its range, (batch, time, width), without gradient."""
+    return torch.sigmoid(SIGMA_GAIN * torch.cat(list(raws), dim=-1).detach())
 
 
 def series_association(query: Tensor, key: Tensor) -> Tensor:

@@ -6,19 +6,20 @@ official code runs two backward passes and one step, of ``rec - k D(S, P̄)`` an
 a stop-gradient. Their sum has the gradient of ``2 rec + k D(S*, P)``, where S* is S with its gradient reversed: one
 backward pass, one divergence.
 
-A *route* is a function (S, P) -> (S, P) that leaves the values alone and decides what gradient each may feel.
+A *route* leaves the values of S and P alone and decides what gradient each may feel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 __all__ = ["Route", "maximise_phase", "minimise_phase", "reverse_gradient", "simultaneous", "straight"]
 
-Route = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Factor = Literal[-1, 0, 1]
 
 
 class _ReverseGradient(torch.autograd.Function):
@@ -47,21 +48,39 @@ def reverse_gradient(x: Tensor) -> Tensor:
     return reversed_
 
 
-def simultaneous(series: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """Both phases in one step: minimising D then moves P towards S, and S away from P."""
-    return reverse_gradient(series), prior
+@dataclass(frozen=True)
+class Route:
+    """By what D's gradient is multiplied on its way to S and to P: 1 lets it pass, 0 stops it, -1 turns its sign.
+
+    Parameters
+    ----------
+    series, prior : {-1, 0, 1}
+        The two factors.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from timesad.nn.minimax import minimise_phase
+    >>> series, prior = minimise_phase(torch.ones(1, requires_grad=True), torch.ones(1, requires_grad=True))
+    >>> series.requires_grad, prior.requires_grad
+    (False, True)
+    """
+
+    series: Factor
+    prior: Factor
+
+    def __call__(self, series: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
+        """S and P as they are, with the gradient of each multiplied."""
+        return _multiply_gradient(series, self.series), _multiply_gradient(prior, self.prior)
 
 
-def maximise_phase(series: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """Only S feels D, and is moved away from P."""
-    return reverse_gradient(series), prior.detach()
+def _multiply_gradient(x: Tensor, factor: Factor) -> Tensor:
+    if factor == 0:
+        return x.detach()
+    return x if factor == 1 else reverse_gradient(x)
 
 
-def minimise_phase(series: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """Only P feels D, and is moved towards S."""
-    return series.detach(), prior
-
-
-def straight(series: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
-    """No routing, for scoring, where nothing is differentiated."""
-    return series, prior
+simultaneous = Route(-1, 1)  # both phases in one step: minimising D then moves P towards S, and S away from P
+maximise_phase = Route(-1, 0)  # only S feels D, and is moved away from P
+minimise_phase = Route(0, 1)  # only P feels D, and is moved towards S
+straight = Route(1, 1)  # no routing, for scoring, where nothing is differentiated

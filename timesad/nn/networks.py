@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .association import SATURATION_SHARE, AnomalyAttention, Associations, GridPrior, LocalPrior
+from .association import SATURATION_SHARE, AnomalyAttention, Associations, Comparison, Divergence, GridPrior, LocalPrior
 from .divergence import symmetric_kl
 from .embedding import WindowEmbedding
+from .fused import FusedAttention
 from .masking import complementary_masks, random_patch_mask
 from .minimax import Route, straight
 from .times_block import TimesBlock
@@ -29,7 +30,8 @@ __all__ = [
     "WindowSettings",
 ]
 
-Divergence = Callable[[Tensor, Tensor], Tensor]
+Answer = tuple[Tensor, Any]  # an attention's output, and what else it was asked for
+Question = Callable[[AnomalyAttention, Tensor], Answer]
 
 SCALE_FLOOR = 0.1  # standard deviations of the training series: a calm window is not blown up to unit scale
 
@@ -246,7 +248,7 @@ class TimesNetNetwork(ReconstructionNetwork):
 
 
 class AssociationLayers(nn.Module):
-    """Anomaly attentions, each with its residual's norm, and the reduction of what they say to rows.
+    """Anomaly attentions, each with its residual's norm.
 
     Parameters
     ----------
@@ -255,7 +257,7 @@ class AssociationLayers(nn.Module):
     association : AssociationSettings
         The attentions.
     attention_class : type
-        `AnomalyAttention`, or a subclass that changes how associations carry values.
+        An `AnomalyAttention`.
     """
 
     def __init__(
@@ -269,18 +271,10 @@ class AssociationLayers(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(window.model_size) for _ in layers)
 
-    def forward(self, layer: int, x: Tensor) -> tuple[Tensor, Associations]:
-        """Add to x what its rows attend to, normalised, and the associations of that layer."""
-        attended, associations = self.attentions[layer](x)
-        return self.norms[layer](x + attended), associations
-
-    def reduce(self, layers: Sequence[Associations], route: Route) -> Tensor:
-        """Mean over layers of each prior's divergence from S, shape (batch, time, prior)."""
-        rows = [
-            torch.stack([self.divergence(*route(layer.series, prior)) for prior in layer.priors], dim=-1)
-            for layer in layers
-        ]
-        return torch.stack(rows).mean(dim=0)
+    def forward(self, layer: int, x: Tensor, question: Question) -> Answer:
+        """Add to x what its rows attend to, normalised, and what else that layer was asked for."""
+        attended, told = question(self.attentions[layer], x)
+        return self.norms[layer](x + attended), told
 
 
 class AssociatingNetwork(ReconstructionNetwork):
@@ -289,17 +283,23 @@ class AssociatingNetwork(ReconstructionNetwork):
     association: AssociationLayers
 
     @abstractmethod
-    def associate(self, embedded: Tensor) -> tuple[Tensor, Tensor, list[Associations]]:
-        """Features, features of the association branch, and every layer's associations."""
+    def associate(self, embedded: Tensor, question: Question) -> tuple[Tensor, Tensor, list[Any]]:
+        """Features, features of the association branch, and what each attention was asked for besides its output."""
 
     def features(self, embedded: Tensor) -> Tensor:
         """The features of `associate`."""
-        return self.associate(embedded)[0]
+        return self.associate(embedded, lambda attention, x: (attention.attend(x), None))[0]
 
     def encode(self, embedded: Tensor, route: Route) -> Encoded:
         """Features, those of the association branch, and the discrepancies."""
-        features, side, layers = self.associate(embedded)
-        return Encoded(features, side, self.association.reduce(layers, route), layers[-1].openness)
+        divergence = self.association.divergence
+
+        def compare(attention: AnomalyAttention, x: Tensor) -> tuple[Tensor, Comparison]:
+            return attention.compare(x, route, divergence)
+
+        features, side, compared = self.associate(embedded, compare)
+        discrepancy = torch.stack([layer.discrepancy for layer in compared]).mean(dim=0)
+        return Encoded(features, side, discrepancy, compared[-1].openness)
 
     def associations(self, x: Tensor, hidden: Tensor | None = None) -> list[Associations]:
         """Every layer's associations in windows.
@@ -311,7 +311,7 @@ class AssociatingNetwork(ReconstructionNetwork):
         hidden : Tensor of bool, shape (batch, time), default=None
             Rows that the network must not see.
         """
-        return self.associate(self.embed(x, hidden)[0])[2]
+        return self.associate(self.embed(x, hidden)[0], lambda attention, x: attention(x))[2]
 
 
 class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
@@ -331,7 +331,7 @@ class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
         features, and trunk and association train together.
     """
 
-    attention_class = AnomalyAttention
+    attention_class: type[AnomalyAttention] = FusedAttention
 
     def __init__(
         self, window: WindowSettings, blocks: BlockSettings, association: AssociationSettings, *, detached: bool
@@ -346,18 +346,18 @@ class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
         """The trunk's features, which a detached association has no part in."""
         return TimesNetNetwork.features(self, embedded) if self.detached else super().features(embedded)
 
-    def associate(self, embedded: Tensor) -> tuple[Tensor, Tensor, list[Associations]]:
-        """Trunk features, association features, and every layer's associations; the features are one where joint."""
-        features, side, layers = embedded, torch.zeros_like(embedded), []
+    def associate(self, embedded: Tensor, question: Question) -> tuple[Tensor, Tensor, list[Any]]:
+        """Trunk features, association features, and every attention's answer; the features are one where joint."""
+        features, side, answers = embedded, torch.zeros_like(embedded), []
         for index, (block, norm) in enumerate(zip(self.blocks, self.norms, strict=True)):
             features = norm(block(features))
-            attended, associations = self.association(index, features.detach() if self.detached else features)
-            layers.append(associations)
+            attended, told = self.association(index, features.detach() if self.detached else features, question)
+            answers.append(told)
             if self.detached:
                 side = side + attended / len(self.blocks)
             else:
                 features = side = attended
-        return features, side, layers
+        return features, side, answers
 
 
 class AnomalyTransformerNetwork(AssociatingNetwork):
@@ -371,7 +371,7 @@ class AnomalyTransformerNetwork(AssociatingNetwork):
         The attentions.
     """
 
-    attention_class = AnomalyAttention
+    attention_class: type[AnomalyAttention] = FusedAttention
 
     def __init__(self, window: WindowSettings, association: AssociationSettings) -> None:
         super().__init__(window)
@@ -382,11 +382,11 @@ class AnomalyTransformerNetwork(AssociatingNetwork):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(association.n_layers))
 
-    def associate(self, embedded: Tensor) -> tuple[Tensor, Tensor, list[Associations]]:
-        """Features (twice: there is no side branch) and every layer's associations."""
-        features, layers = embedded, []
+    def associate(self, embedded: Tensor, question: Question) -> tuple[Tensor, Tensor, list[Any]]:
+        """Features (twice: there is no side branch) and every attention's answer."""
+        features, answers = embedded, []
         for index, (feed_forward, norm) in enumerate(zip(self.feed_forwards, self.norms, strict=True)):
-            features, associations = self.association(index, features)
-            layers.append(associations)
+            features, told = self.association(index, features, question)
+            answers.append(told)
             features = norm(features + feed_forward(features))
-        return features, features, layers
+        return features, features, answers

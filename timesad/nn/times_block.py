@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .convolution import choose_convolution, convolve_cropped
+
 __all__ = ["InceptionConv2d", "TimesBlock"]
 
 
@@ -54,17 +56,6 @@ def _initialised(kernel: nn.Conv2d) -> nn.Conv2d:
     return kernel
 
 
-def convolve_cropped(grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Same-size convolution without the taps that could only ever meet padding.
-
-    On a grid of 3 cycles, a row of the kernel more than 2 away from its centre sees nothing but zeros.
-    """
-    reach = weight.shape[-1] // 2
-    high, wide = (min(reach, size - 1) for size in grid.shape[-2:])
-    seen = weight[:, :, reach - high : reach + high + 1, reach - wide : reach + wide + 1]
-    return F.conv2d(grid, seen, bias, padding=(high, wide))
-
-
 class TimesBlock(nn.Module):
     """Convolve a window over cycles and phases of each period and mix the results by the window's own amplitudes.
 
@@ -105,6 +96,10 @@ class TimesBlock(nn.Module):
         widen = InceptionConv2d(model_size, hidden_size, n_kernels)
         narrow = InceptionConv2d(hidden_size, model_size, n_kernels)
         self.conv = nn.Sequential(widen, nn.GELU(), narrow)
+        self.convolutions = nn.ModuleList(
+            choose_convolution(-(-window_size // period), period, n_kernels - 1, min(model_size, hidden_size))
+            for period in self.periods
+        )
         if frequencies is None:
             frequencies = [window_size / period for period in self.periods]
         turns = torch.arange(window_size)[:, None] * torch.tensor(frequencies, dtype=torch.float64) / window_size
@@ -120,9 +115,8 @@ class TimesBlock(nn.Module):
         widen, narrow = (cast(InceptionConv2d, self.conv[index]).merged() for index in (0, 2))
         shares = torch.softmax(self.amplitudes(x), dim=-1)  # (batch, period)
         result = x
-        for index, period in enumerate(self.periods):
-            grid = fold(x, period)
-            grid = convolve_cropped(F.gelu(convolve_cropped(grid, *widen)), *narrow)
+        for index, (period, convolve) in enumerate(zip(self.periods, self.convolutions, strict=True)):
+            grid = convolve(F.gelu(convolve(fold(x, period), *widen)), *narrow)
             result = result + shares[:, index, None, None] * unfold(grid, self.window_size)
         return result
 
