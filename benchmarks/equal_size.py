@@ -121,7 +121,7 @@ def our_timesnet(size: Size) -> TimesNetDetector:
 
 
 def with_own_stride(build: Callable[[Size], BaseDeepDetector], size: Size) -> BaseDeepDetector:
-    """Build it to score a window every quarter of a window, as ours do where nobody says otherwise."""
+    """Build it to score a window every eighth of a window, as ours do where nobody says otherwise."""
     return build(size).set_params(score_stride=None)
 
 

@@ -171,7 +171,7 @@ def peers_section(size: Size, run: Interleave) -> Section:
         f"{PYOD_WIDENING} times as wide, no dropout; no masks, no early stopping, the paper's product score. PyOD runs "
         "the network twice a batch, for two steps; ours gets the gradients of both phases from one pass, and is timed "
         "with two steps as well. Ours has a prior width for every row and head, as the paper has; PyOD one for every "
-        "head. Own stride: the same, but a window scored every quarter of a window, as ours do unless told otherwise. "
+        "head. Own stride: the same, but a window scored every eighth of a window, as ours do unless told otherwise. "
         "Defaults: our own sizes, masks and strides, with the same window and epochs.\n",
         f"Equal size: {size.model_size} features, {size.n_layers} layers, {size.top_k} periods, {size.n_kernels} "
         "kernels, no masks, no early stopping. DeepOD scores a window at every row, so ours does.\n",

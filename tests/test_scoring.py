@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,10 +70,10 @@ def test_no_position_of_a_window_is_systematically_low(X):
     detector = TimesNetDiscrepancyDetector(**TINY, n_heads=2, score_rule="sum").fit(X)
     borders = np.array([0, len(X)])
     windows = detector._scoring_windows(detector.scaling_(X), borders)
-    assert windows.starts[1] == TINY["window_size"] // 4
-    position = np.arange(64, 736) % 8
+    assert windows.starts[1] == TINY["window_size"] // 8
+    position = np.arange(64, 736) % 4
     score = detector.decision_function(X)[64:736]
-    means = np.array([score[position == p].mean() for p in range(8)])
+    means = np.array([score[position == p].mean() for p in range(4)])
     assert means.std() < 0.25 * score.std()
 
 
@@ -106,3 +108,48 @@ def test_score_falls_with_discrepancy(X):
 def test_a_score_that_adds_discrepancy_is_caught(X):
     with pytest.raises(AssertionError):
         assert_score_falls_with_discrepancy(AddsDiscrepancy, X)
+
+
+@pytest.fixture(scope="module")
+def scored(X):
+    """Evidence and scores of a series with a fault in the rows 400 to 411."""
+    spoiled = X.copy()
+    spoiled[400:412] += 2.0
+    detector = TimesNetDetector(**TINY | {"max_epochs": 20, "smoothing": 8}).fit(X)
+    return detector._judge(spoiled, None)[0], detector.decision_function(spoiled)
+
+
+class TestHorizons:
+    """A fault of 12 rows in a series without any, seen through windows of 32."""
+
+    def test_the_agreed_error_is_less_spread_by_windows_that_hold_the_fault(self, scored):
+        evidence, _ = scored
+        beside, within = np.r_[375:398, 414:437], np.arange(400, 412)
+        assert spread(evidence.agreed, beside, within) < 0.8 * spread(evidence.error, beside, within)
+
+    def test_the_fault_stands_above_its_neighbourhood(self, scored):
+        _, score = scored
+        assert score[402:410].min() > np.delete(score, np.s_[388:424]).max()
+
+
+def spread(error, beside, within):
+    return error[beside].mean() / error[within].mean()
+
+
+def test_no_position_of_a_window_is_rebuilt_worse_than_others():
+    """On rows that were not seen in training, with every row in one window: the first and last of a series are, too."""
+    rng = np.random.default_rng(0)
+    X = np.sin(np.arange(12_800) / 3)[:, None] + rng.normal(scale=0.1, size=(12_800, 2))
+    train, rest = np.split(X, 2)
+    detector = TimesNetDetector(**TINY | {"score_stride": TINY["window_size"]}).fit(train)
+    levelled = unevenness(detector, rest)
+    flat = np.ones(TINY["window_size"])
+    detector.position_calibration_ = replace(detector.position_calibration_, error=flat)
+    assert levelled < 0.6 * unevenness(detector, rest)
+
+
+def unevenness(detector, X):
+    """Standard deviation over in-window positions of the mean error there, relative to the mean of all."""
+    evidence, _ = detector._judge(X, None)
+    by_position = evidence.error.mean(axis=1).reshape(-1, TINY["window_size"]).mean(axis=0)
+    return by_position.std() / by_position.mean()

@@ -27,7 +27,7 @@ from .windows import WindowSet, chronological_split, series_borders, window_star
 
 __all__ = ["BaseDeepDetector"]
 
-WINDOWS_OVER_A_ROW = 4  # scoring windows that hold each row, at the default stride
+WINDOWS_OVER_A_ROW = 8  # scoring windows that hold each row, at the default stride
 LARGEST_SEED = np.iinfo(np.int32).max
 
 

@@ -40,14 +40,15 @@ class TimesNetDetector(BaseDeepDetector):
     patch_size : int, default=8
         Rows that a mask hides together.
     smoothing : int, default=64
-        Rows over which each channel's error and level are smoothed; the score is smoothed again over half as many. 1 is
-        off.
+        Rows over which each channel's error and level are smoothed; what half of these rows say counts twice, and the
+        score is smoothed again over an eighth. Anomalies much shorter than this are ranked better with a smaller
+        number, longer ones with a larger. 1 is off.
     level_weight : float, default=0.3
         Weight of a channel's smoothed level, calibrated as its error is, beside the error. A window that is brought to
         mean 0 rebuilds a shifted level for free; this is where the shift is seen. 0 is off.
     score_stride : int or None, default=None
-        Rows between the starts of two scoring windows; a quarter of a window if None.
-    max_epochs : int, default=8
+        Rows between the starts of two scoring windows; an eighth of a window if None.
+    max_epochs : int, default=20
         Epochs at most.
     epoch_size : int, default=1024
         Windows drawn for an epoch (all of them if there are fewer), so that training time does not grow with the
@@ -130,7 +131,7 @@ class TimesNetDetector(BaseDeepDetector):
         smoothing: int = 64,
         level_weight: float = 0.3,
         score_stride: int | None = None,
-        max_epochs: int = 8,
+        max_epochs: int = 20,
         epoch_size: int = 1024,
         batch_size: int = 64,
         learning_rate: float = 2e-3,

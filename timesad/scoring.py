@@ -3,14 +3,17 @@
 The way of a score: squared reconstruction error of each row and channel, in units of what is usual at its position
 in a window, averaged over the windows that hold the row → smoothed over time → calibrated per channel by the tail of
 its training rows → plus, so calibrated, the channel's level, which a window brought to mean 0 cannot see → the largest
-channel → smoothed again. The discrepancy, where a rule asks for it, is standardised per position, so that no position
-is systematically near zero, and averaged over the same windows.
+channel → smoothed again. All but the last two steps are taken at two horizons: a wide one, for anomalies that last,
+and a near one, for where they begin and end. The discrepancy, where a rule asks for it, is standardised per position,
+so that no position is systematically near zero, and averaged over the same windows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +40,12 @@ SCORE_RULES = ("reconstruction", "discrepancy", "sum", "product")
 PRODUCT_TEMPERATURE = 50.0  # of the official code's softmax(-50 D)
 CALIBRATION_WINDOWS = 512  # evenly spread training windows that the position statistics are read from
 SMALLEST_ERROR = 1e-12  # squared standard deviations
+SMALLEST_AGREED = (
+    1e-4  # squared standard deviations: a window that rebuilds a row even better outvotes the others no more
+)
+NEAR_SHARE = 2  # the near horizon is so many times shorter than the wide one
+NEAR_WEIGHT = 2 / 3  # of what the near horizon says
+FINISH_SHARE = 8  # and the score is smoothed once more over so many times fewer rows
 SMALLEST_SCALE = 1e-7  # the rounding of float32: what varies less does not vary
 SCALE_SHARE = 0.05  # no position's scale falls below this share of the positions' median scale
 TAIL_SHARE = 0.01  # of the training rows make up a channel's tail
@@ -88,6 +97,9 @@ class Evidence:
         The scaled rows themselves.
     error : ndarray of shape (n_rows, n_channels)
         Squared reconstruction error, in squared standard deviations of the training series.
+    agreed : ndarray of shape (n_rows, n_channels)
+        The same by the geometric mean. Normal rows beside an anomaly are badly rebuilt in the windows that the anomaly
+        spoils, and well in the others; here the others count, and only what no context explains stays large.
     closeness : ndarray of shape (n_rows, n_priors) or None
         Calibrated discrepancy with its sign turned, a column for each prior.
     product : ndarray of shape (n_rows,) or None
@@ -95,9 +107,23 @@ class Evidence:
     """
 
     values: NDArray[np.float32]
+    error: NDArray[np.float32]
+    agreed: NDArray[np.float32]
+    closeness: NDArray[np.float32] | None
+    product: NDArray[np.float32] | None
+
+    def by_channel(self) -> Iterator[ChannelEvidence]:
+        """Each channel's columns in double precision, one channel at a time: memory is that of one."""
+        for columns in zip(self.values.T, self.error.T, self.agreed.T, strict=True):
+            yield ChannelEvidence(*(column.astype(np.float64) for column in columns))
+
+
+class ChannelEvidence(NamedTuple):
+    """One channel of `Evidence`, (n_rows,) each."""
+
+    values: NDArray[np.float64]
     error: NDArray[np.float64]
-    closeness: NDArray[np.float64] | None
-    product: NDArray[np.float64] | None
+    agreed: NDArray[np.float64]
 
 
 @torch.inference_mode()
@@ -176,10 +202,12 @@ def gather_evidence(
     """
     n_rows, n_channels = windows.values.shape
     n_priors = calibration.n_priors
-    rows = OverlapAverage(n_rows, n_channels + n_priors + with_product)
+    n_errors = 2 * n_channels
+    rows = OverlapAverage(n_rows, n_errors + n_priors + with_product)
     for starts, x in windows.batches(batch_size):
         error, discrepancy = judge_windows(network, x.to(device), with_discrepancy=n_priors > 0)
-        columns = [calibration.level_error(error.cpu().numpy())]
+        levelled = calibration.level_error(error.cpu().numpy())
+        columns = [levelled, np.log(levelled + SMALLEST_AGREED)]
         if discrepancy is not None:
             columns.append(calibration.closeness(discrepancy.cpu().numpy()))
         if with_product and discrepancy is not None:
@@ -190,7 +218,8 @@ def gather_evidence(
     return Evidence(
         windows.values,
         average[:, :n_channels],
-        average[:, n_channels : n_channels + n_priors] if n_priors else None,
+        np.exp(average[:, n_channels:n_errors], out=average[:, n_channels:n_errors]),
+        average[:, n_errors : n_errors + n_priors] if n_priors else None,
         average[:, -1] if with_product else None,
     )
 
@@ -262,29 +291,79 @@ class TailCalibration:
 
 
 @dataclass(frozen=True)
-class ChannelScorer:
-    """What one channel says of each row, calibrated.
+class HorizonScorer:
+    """What a channel's error and level, smoothed over one horizon, say of each row, calibrated.
 
     Parameters
     ----------
-    error, point, level : TailCalibration
-        Of the channel's smoothed errors, of its single rows' errors, and of its smoothed level.
+    width : int
+        Rows to smooth over.
+    error, level : TailCalibration
+        Of the smoothed errors and levels of training rows.
     """
 
+    width: int
     error: TailCalibration
-    point: TailCalibration
     level: TailCalibration
 
     @classmethod
     def learn(
-        cls, error: NDArray[np.float64], values: NDArray[np.float32], smoothing: int, borders: NDArray[np.intp]
-    ) -> ChannelScorer:
+        cls, error: NDArray[np.float64], values: NDArray[np.float64], width: int, borders: NDArray[np.intp]
+    ) -> HorizonScorer:
         """Calibrate on the training rows' squared errors and values, both (n_rows,)."""
         return cls(
-            TailCalibration.learn(root_mean_square(error, smoothing, borders)),
-            TailCalibration.learn(np.sqrt(error)),
-            TailCalibration.learn(smooth_level(values, smoothing, borders)),
+            width,
+            TailCalibration.learn(root_mean_square(error, width, borders)),
+            TailCalibration.learn(np.abs(smooth(values, width, borders))),
         )
+
+    def __call__(
+        self, error: NDArray[np.float64], values: NDArray[np.float64], borders: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Calibrated error and level of any rows, both (n_rows,)."""
+        return (
+            self.error(root_mean_square(error, self.width, borders)),
+            self.level(np.abs(smooth(values, self.width, borders))),
+        )
+
+
+@dataclass(frozen=True)
+class ChannelScorer:
+    """What one channel says of each row.
+
+    Parameters
+    ----------
+    near, wide : HorizonScorer
+        Of the agreed error and of the mean one.
+    point : TailCalibration
+        Of single rows' agreed error.
+    """
+
+    near: HorizonScorer
+    wide: HorizonScorer
+    point: TailCalibration
+
+    @classmethod
+    def learn(cls, channel: ChannelEvidence, smoothing: int, borders: NDArray[np.intp]) -> ChannelScorer:
+        """Calibrate on training rows."""
+        near = max(1, smoothing // NEAR_SHARE)
+        return cls(
+            HorizonScorer.learn(channel.agreed, channel.values, near, borders),
+            HorizonScorer.learn(channel.error, channel.values, smoothing, borders),
+            TailCalibration.learn(np.sqrt(channel.agreed)),
+        )
+
+    def __call__(self, channel: ChannelEvidence, borders: NDArray[np.intp]) -> tuple[NDArray[np.float64], ...]:
+        """Error and level, each of both horizons, and the single row's error, all (n_rows,)."""
+        near_error, near_level = self.near(channel.agreed, channel.values, borders)
+        wide_error, wide_level = self.wide(channel.error, channel.values, borders)
+        point = POINT_SHARE * self.point(np.sqrt(channel.agreed))
+        return blend(near_error, wide_error), blend(near_level, wide_level), point
+
+
+def blend(near: NDArray[np.float64], wide: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted mean of what both horizons say."""
+    return NEAR_WEIGHT * near + (1 - NEAR_WEIGHT) * wide
 
 
 class Loudest:
@@ -324,7 +403,8 @@ class RowScorer:
     rule : {"reconstruction", "discrepancy", "sum", "product"}
         Which evidence counts.
     smoothing : int
-        Rows that errors and levels are smoothed over; the score is smoothed again over half as many.
+        Rows that errors and levels are smoothed over at the wide horizon; half as many at the near one. The score is
+        smoothed again over an eighth as many.
     level_weight : float
         Weight of a channel's level beside its reconstruction error.
     channels : tuple of ChannelScorer
@@ -348,14 +428,19 @@ class RowScorer:
             rule,
             smoothing,
             level_weight,
-            channels=tuple(
-                ChannelScorer.learn(error, values, smoothing, borders)
-                for error, values in zip(evidence.error.T, evidence.values.T, strict=True)
-            ),
+            channels=tuple(ChannelScorer.learn(channel, smoothing, borders) for channel in evidence.by_channel()),
             priors=()
             if evidence.closeness is None
-            else tuple(TailCalibration.learn(smooth(column, smoothing, borders)) for column in evidence.closeness.T),
+            else tuple(
+                TailCalibration.learn(smooth(column.astype(np.float64), smoothing, borders))
+                for column in evidence.closeness.T
+            ),
         )
+
+    @property
+    def finish(self) -> int:
+        """Rows that the score is smoothed over once more."""
+        return self.smoothing // FINISH_SHARE
 
     def loudest(self, evidence: Evidence, borders: NDArray[np.intp]) -> Loudest:
         """What the loudest channel at each row says; the others are silent there.
@@ -364,13 +449,9 @@ class RowScorer:
         first.
         """
         loudest = Loudest(len(evidence.error))
-        columns = zip(self.channels, evidence.error.T, evidence.values.T, strict=True)
-        for index, (channel, error, values) in enumerate(columns):
-            level = np.zeros(len(error))
-            if self.level_weight:
-                level = self.level_weight * channel.level(smooth_level(values, self.smoothing, borders))
-            smoothed = channel.error(root_mean_square(error, self.smoothing, borders))
-            loudest.hear(index, smoothed, POINT_SHARE * channel.point(np.sqrt(error)), level)
+        for index, (scorer, channel) in enumerate(zip(self.channels, evidence.by_channel(), strict=True)):
+            error, level, point = scorer(channel, borders)
+            loudest.hear(index, error, point, self.level_weight * level)
         return loudest
 
     def by_channel(self, loudest: Loudest, borders: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -379,7 +460,7 @@ class RowScorer:
         both = loudest.error + loudest.level
         for index in range(len(self.channels)):
             heard = np.where(loudest.channel == index, both, 0.0)
-            contributions[:, index] = smooth(heard, self.smoothing // 2, borders)
+            contributions[:, index] = smooth(heard, self.finish, borders)
             contributions[:, index] += np.where(loudest.point_channel == index, loudest.point, 0.0)
         return contributions
 
@@ -388,7 +469,7 @@ class RowScorer:
         assert evidence.closeness is not None, "evidence was gathered without the discrepancy"
         assert self.priors, "the scorer has learned without the discrepancy"
         parts = [
-            smooth(tail(smooth(column, self.smoothing, borders)), self.smoothing // 2, borders)
+            smooth(tail(smooth(column.astype(np.float64), self.smoothing, borders)), self.finish, borders)
             for tail, column in zip(self.priors, evidence.closeness.T, strict=True)
         ]
         return np.column_stack(parts) / len(parts)
@@ -396,19 +477,21 @@ class RowScorer:
     def explain(self, evidence: Evidence, borders: NDArray[np.intp], *, by_channel: bool = True) -> Bunch:
         """Score and parts of each row, as `BaseDeepDetector.explain` documents them."""
         n_rows, n_channels = evidence.error.shape
-        again = self.smoothing // 2
         reconstruction = level = np.zeros(n_rows)
         channels = np.zeros((n_rows, n_channels if by_channel else 0))
         discrepancy = np.zeros((n_rows, 0))
         if self.rule != "discrepancy":
             loudest = self.loudest(evidence, borders)
-            reconstruction = smooth(loudest.error, again, borders) + loudest.point
-            level = smooth(loudest.level, again, borders)
+            reconstruction = smooth(loudest.error, self.finish, borders) + loudest.point
+            level = smooth(loudest.level, self.finish, borders)
             if by_channel:
                 channels = self.by_channel(loudest, borders)
         if self.rule in ("discrepancy", "sum"):
             discrepancy = self.discrepancy_parts(evidence, borders)
-        score = evidence.product if self.rule == "product" else reconstruction + level + discrepancy.sum(axis=1)
+        score = reconstruction + level + discrepancy.sum(axis=1)
+        if self.rule == "product":
+            assert evidence.product is not None, "evidence was gathered without the product"
+            score = evidence.product.astype(np.float64)
         return Bunch(
             score=score, reconstruction=reconstruction, level=level, channels=channels, discrepancy=discrepancy
         )
@@ -423,8 +506,3 @@ def root_mean_square(error: NDArray[np.float64], width: int, borders: NDArray[np
     """Root of the smoothed squared error: in standard deviations of the series, as its level is."""
     # A running sum of squares can end a rounding below zero.
     return np.sqrt(np.maximum(smooth(error, width, borders), 0.0))
-
-
-def smooth_level(values: NDArray[np.float32], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:
-    """How far the smoothed rows lie from the training mean, in standard deviations."""
-    return np.abs(smooth(values.astype(np.float64), width, borders))

@@ -195,7 +195,7 @@ class OverlapAverage:
 
     Notes
     -----
-    Windows come batch by batch; memory is one float64 per row and column, whatever the overlap. Positions of a batch
+    Windows come batch by batch; memory is one float32 per row and column, whatever the overlap. Positions of a batch
     are added one at a time, so that no two additions of one call meet in the same row and no loop runs over windows.
     """
 
@@ -203,8 +203,8 @@ class OverlapAverage:
     n_columns: int
 
     def __post_init__(self) -> None:
-        self._sums = np.zeros((self.n_rows, self.n_columns))
-        self._counts = np.zeros(self.n_rows)
+        self._sums = np.zeros((self.n_rows, self.n_columns), dtype=np.float32)
+        self._counts = np.zeros(self.n_rows, dtype=np.float32)
 
     def add(self, starts: NDArray[np.intp], values: NDArray[np.floating]) -> None:
         """Add a batch of windows: `starts` (batch,) without repeats, `values` (batch, time, column)."""
@@ -212,7 +212,7 @@ class OverlapAverage:
             self._sums[starts + position] += values[:, position]
             self._counts[starts + position] += 1
 
-    def average(self) -> NDArray[np.float64]:
+    def average(self) -> NDArray[np.float32]:
         """The averages so far, of shape (n_rows, n_columns).
 
         Raises

@@ -71,7 +71,7 @@ class _AttendAndCompare(torch.autograd.Function):
         return mixed, discrepancy.mean(dim=1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(
         ctx: Any, to_mixed: Tensor | None, to_discrepancy: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None, None]:
@@ -89,7 +89,7 @@ class _AttendAndCompare(torch.autograd.Function):
             _associate(query[part], key[part], precision[part], squared_distance, series, prior)
             torch.matmul(series.transpose(-2, -1), to_mixed[part], out=to_value[part])
             _log_ratio(series, prior, out=ratio)
-            if on_prior is not None:
+            if on_prior is not None and to_precision is not None:
                 # minus the gradient on P, times P, against the squared distance's deviation from its mean under P
                 pull = torch.exp(ratio, out=spare).add_(ratio).sub_(1.0).mul_(prior)
                 mean = torch.linalg.vecdot(prior, squared_distance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -273,7 +273,7 @@ class AssociationLayers(nn.Module):
 
     def forward(self, layer: int, x: Tensor, question: Question) -> Answer:
         """Add to x what its rows attend to, normalised, and what else that layer was asked for."""
-        attended, told = question(self.attentions[layer], x)
+        attended, told = question(cast(AnomalyAttention, self.attentions[layer]), x)
         return self.norms[layer](x + attended), told
 
 
