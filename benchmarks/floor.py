@@ -74,7 +74,7 @@ class StepSize:
     window_size: int = 96
     n_channels: int = 25
     model_size: int = 16
-    n_heads: int = 4
+    n_heads: int = 1
     n_layers: int = 2
     n_kernels: int = 4
     periods: tuple[int, ...] = (24, 12, 8)

@@ -43,8 +43,8 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         network everything, as the papers do.
     patch_size : int, default=8
         Rows that a mask hides together.
-    n_heads : int, default=4
-        Heads of each attention; they divide `model_size`.
+    n_heads : int, default=1
+        Heads of each attention; they divide `model_size`. Every head costs a map of (time, time) for each window.
     prior : {"local", "grid", "contrast"}, default="local"
         Prior association: "local" is the paper's Gaussian in time; "grid" a Gaussian over phase and cycle of each
         learned period; "contrast" both.
@@ -159,7 +159,7 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         normalize_windows: bool = True,
         n_masks: int = 4,
         patch_size: int = 8,
-        n_heads: int = 4,
+        n_heads: int = 1,
         prior: str = "local",
         divergence: str = "kl",
         schedule: str = "simultaneous",
