@@ -179,7 +179,7 @@ def random_score(setup: Setup) -> RandomScore:
 
 
 _OURS_NOTE = (
-    "smooths its own scores (`smoothing`: 64 rows an error, 32 the score): "
+    "smooths its own scores (`smoothing`: 64 and 32 rows an error, 8 the score): "
     "its raw column is to be read beside the others' smoothed one"
 )
 _SMALL_TRANSFORMER_NOTE = (

@@ -54,7 +54,7 @@ class EveryRule:
     Parameters
     ----------
     detector : TimesNetDiscrepancyDetector
-        Unfitted, with the rule "product", whose evidence holds what the other rules read too.
+        Unfitted, with a rule whose evidence holds what the other rules read too: "sum", or "product" where that is one.
     rules : sequence of ScoreRule
         A column of scores each.
     """

@@ -40,9 +40,7 @@ SCORE_RULES = ("reconstruction", "discrepancy", "sum", "product")
 PRODUCT_TEMPERATURE = 50.0  # of the official code's softmax(-50 D)
 CALIBRATION_WINDOWS = 512  # evenly spread training windows that the position statistics are read from
 SMALLEST_ERROR = 1e-12  # squared standard deviations
-SMALLEST_AGREED = (
-    1e-4  # squared standard deviations: a window that rebuilds a row even better outvotes the others no more
-)
+SMALLEST_AGREED = 1e-4  # squared standard deviations; a window that rebuilds a row even better outvotes no more
 NEAR_SHARE = 2  # the near horizon is so many times shorter than the wide one
 NEAR_WEIGHT = 2 / 3  # of what the near horizon says
 FINISH_SHARE = 8  # and the score is smoothed once more over so many times fewer rows
@@ -116,6 +114,11 @@ class Evidence:
         """Each channel's columns in double precision, one channel at a time: memory is that of one."""
         for columns in zip(self.values.T, self.error.T, self.agreed.T, strict=True):
             yield ChannelEvidence(*(column.astype(np.float64) for column in columns))
+
+    def by_prior(self) -> Iterator[NDArray[np.float64]]:
+        """The closeness to each prior in double precision, one prior at a time; nothing without the discrepancy."""
+        for column in () if self.closeness is None else self.closeness.T:
+            yield column.astype(np.float64)
 
 
 class ChannelEvidence(NamedTuple):
@@ -314,7 +317,7 @@ class HorizonScorer:
         return cls(
             width,
             TailCalibration.learn(root_mean_square(error, width, borders)),
-            TailCalibration.learn(np.abs(smooth(values, width, borders))),
+            TailCalibration.learn(smooth_level(values, width, borders)),
         )
 
     def __call__(
@@ -323,7 +326,7 @@ class HorizonScorer:
         """Calibrated error and level of any rows, both (n_rows,)."""
         return (
             self.error(root_mean_square(error, self.width, borders)),
-            self.level(np.abs(smooth(values, self.width, borders))),
+            self.level(smooth_level(values, self.width, borders)),
         )
 
 
@@ -429,12 +432,7 @@ class RowScorer:
             smoothing,
             level_weight,
             channels=tuple(ChannelScorer.learn(channel, smoothing, borders) for channel in evidence.by_channel()),
-            priors=()
-            if evidence.closeness is None
-            else tuple(
-                TailCalibration.learn(smooth(column.astype(np.float64), smoothing, borders))
-                for column in evidence.closeness.T
-            ),
+            priors=tuple(TailCalibration.learn(smooth(prior, smoothing, borders)) for prior in evidence.by_prior()),
         )
 
     @property
@@ -469,8 +467,8 @@ class RowScorer:
         assert evidence.closeness is not None, "evidence was gathered without the discrepancy"
         assert self.priors, "the scorer has learned without the discrepancy"
         parts = [
-            smooth(tail(smooth(column.astype(np.float64), self.smoothing, borders)), self.finish, borders)
-            for tail, column in zip(self.priors, evidence.closeness.T, strict=True)
+            smooth(tail(smooth(prior, self.smoothing, borders)), self.finish, borders)
+            for tail, prior in zip(self.priors, evidence.by_prior(), strict=True)
         ]
         return np.column_stack(parts) / len(parts)
 
@@ -506,3 +504,8 @@ def root_mean_square(error: NDArray[np.float64], width: int, borders: NDArray[np
     """Root of the smoothed squared error: in standard deviations of the series, as its level is."""
     # A running sum of squares can end a rounding below zero.
     return np.sqrt(np.maximum(smooth(error, width, borders), 0.0))
+
+
+def smooth_level(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:
+    """How far the smoothed rows lie from the training mean, in standard deviations."""
+    return np.abs(smooth(values, width, borders))

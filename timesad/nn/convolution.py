@@ -76,11 +76,11 @@ class SpectralConvolution(nn.Module):
         ).double()  # (tap, 2)
         angle = frequencies @ positions.T  # (frequency, cell)
         shift = frequencies @ offsets.T
+        waves = torch.cat([angle.cos(), -angle.sin()])  # (2 frequency, cell)
         parts = {
-            "analysis": torch.cat([angle.cos(), -angle.sin()]),  # (2 frequency, cell)
+            "analysis": waves,
             "taps": torch.cat([shift.cos(), shift.sin()]),  # a network's convolution is a correlation: conjugate
-            "synthesis": (torch.cat([angle.cos(), -angle.sin()]) * multiplicity.repeat(2)[:, None]).T
-            / (rows * columns),
+            "synthesis": (waves * multiplicity.repeat(2)[:, None]).T / (rows * columns),
         }
         for name, matrix in parts.items():
             self.register_buffer(name, matrix.to(torch.get_default_dtype()).contiguous(), persistent=False)

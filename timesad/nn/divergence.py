@@ -28,13 +28,13 @@ class _SymmetricKL(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, series: Tensor, prior: Tensor) -> Tensor:
         ctx.save_for_backward(series, prior)
-        return _log_ratio(series, prior).mul_(series - prior).sum(dim=-1)
+        return log_ratio(series, prior).mul_(series - prior).sum(dim=-1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
         series, prior = ctx.saved_tensors
         outer = gradients[0][..., None]
-        ratio, difference = _log_ratio(series, prior), series - prior
+        ratio, difference = log_ratio(series, prior), series - prior
         to_series = to_prior = None
         if ctx.needs_input_grad[0]:
             to_series = torch.add(ratio, difference / (series + LOG_FLOOR)).mul_(outer)
@@ -43,8 +43,9 @@ class _SymmetricKL(torch.autograd.Function):
         return to_series, to_prior
 
 
-def _log_ratio(series: Tensor, prior: Tensor) -> Tensor:
-    return (series + LOG_FLOOR).div_(prior + LOG_FLOOR).log_()
+def log_ratio(series: Tensor, prior: Tensor, out: Tensor | None = None) -> Tensor:
+    """log((S + ε) / (P + ε)), written into `out` where there is one."""
+    return torch.add(series, LOG_FLOOR, out=out).div_(prior + LOG_FLOOR).log_()
 
 
 def symmetric_kl(series: Tensor, prior: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .association import SMALLEST_EXPONENT, AnomalyAttention, Comparison, Divergence, LocalPrior, openness
-from .divergence import LOG_FLOOR, symmetric_kl
+from .divergence import log_ratio, symmetric_kl
 from .minimax import Route
 
 __all__ = ["FusedAttention"]
@@ -66,7 +66,7 @@ class _AttendAndCompare(torch.autograd.Function):
         for part, (series, prior, ratio) in _pieces(query, 3):
             _associate(query[part], key[part], precision[part], squared_distance, series, prior)
             torch.matmul(series, value[part], out=mixed[part])
-            _log_ratio(series, prior, out=ratio)
+            log_ratio(series, prior, out=ratio)
             torch.sum(series.sub_(prior).mul_(ratio), dim=-1, out=discrepancy[part])
         return mixed, discrepancy.mean(dim=1)
 
@@ -78,23 +78,21 @@ class _AttendAndCompare(torch.autograd.Function):
         query, key, value, precision, squared_distance = ctx.saved_tensors
         to_query, to_key, to_value = (torch.empty_like(tensor) for tensor in (query, key, value))
         to_mixed = torch.zeros_like(value) if to_mixed is None else to_mixed.contiguous()
-        on_series = on_prior = to_precision = None
+        tilt = torch.empty_like(precision)
+        on_series = on_prior = None
         if to_discrepancy is not None:
             of_a_head = to_discrepancy[:, None, :, None] / query.shape[1]  # (batch, 1, time, 1)
             on_series = ctx.route.series * of_a_head if ctx.route.series else None
             on_prior = ctx.route.prior * of_a_head if ctx.route.prior else None
-        if on_prior is not None:
-            to_precision = torch.empty_like(precision)
         for part, (series, prior, ratio, spare) in _pieces(query, 4):
             _associate(query[part], key[part], precision[part], squared_distance, series, prior)
             torch.matmul(series.transpose(-2, -1), to_mixed[part], out=to_value[part])
-            _log_ratio(series, prior, out=ratio)
-            if on_prior is not None and to_precision is not None:
+            log_ratio(series, prior, out=ratio)
+            if on_prior is not None:
                 # minus the gradient on P, times P, against the squared distance's deviation from its mean under P
                 pull = torch.exp(ratio, out=spare).add_(ratio).sub_(1.0).mul_(prior)
                 mean = torch.linalg.vecdot(prior, squared_distance)
-                tilt = torch.linalg.vecdot(pull, squared_distance) - pull.sum(dim=-1) * mean
-                to_precision[part] = on_prior[part, ..., 0] * tilt
+                tilt[part] = torch.linalg.vecdot(pull, squared_distance) - pull.sum(dim=-1) * mean
             torch.matmul(to_mixed[part], value[part].transpose(-2, -1), out=spare)
             if on_series is not None:
                 torch.exp(torch.neg(ratio, out=prior), out=prior)  # P is not needed any more
@@ -103,6 +101,7 @@ class _AttendAndCompare(torch.autograd.Function):
             to_logits = spare.addcmul_(series, spare.sum(dim=-1, keepdim=True), value=-1.0)
             torch.matmul(to_logits, key[part], out=to_query[part])
             torch.matmul(to_logits.transpose(-2, -1), query[part], out=to_key[part])
+        to_precision = None if on_prior is None else on_prior[..., 0] * tilt
         scale = _scale(query)
         return to_query.mul_(scale), to_key.mul_(scale), to_value, to_precision, None, None
 
@@ -132,8 +131,3 @@ def _associate(
 
 def _scale(query: Tensor) -> float:
     return 1.0 / math.sqrt(query.shape[-1])
-
-
-def _log_ratio(series: Tensor, prior: Tensor, out: Tensor) -> None:
-    """Write log((S + ε) / (P + ε)) into `out`."""
-    torch.add(series, LOG_FLOOR, out=out).div_(prior + LOG_FLOOR).log_()
