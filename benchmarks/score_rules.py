@@ -27,7 +27,7 @@ class ScoreRule:
     ----------
     name : str
         Of a table's column.
-    rule : {"reconstruction", "discrepancy", "sum", "product"}
+    rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}
         `RowScorer`'s rule.
     signs : tuple of float, default=(1.0,)
         What each prior's closeness counts; one for all priors, or one for each. Fixed here, never chosen from labels.
@@ -39,7 +39,8 @@ class ScoreRule:
 
     def turn(self, evidence: Evidence) -> Evidence:
         """Give the evidence with each prior's closeness under this rule's sign."""
-        assert evidence.closeness is not None
+        if evidence.closeness is None:
+            return evidence
         return replace(evidence, closeness=evidence.closeness * np.array(self.signs))
 
     def learn(self, scorer: RowScorer, evidence: Evidence, borders: NDArray[np.intp]) -> RowScorer:
@@ -54,7 +55,8 @@ class EveryRule:
     Parameters
     ----------
     detector : TimesNetDiscrepancyDetector
-        Unfitted, with a rule whose evidence holds what the other rules read too: "sum", or "product" where that is one.
+        Unfitted, with a rule whose evidence holds what the other rules read too: "sum", "product" or "memory" where
+        that is one.
     rules : sequence of ScoreRule
         A column of scores each.
     """

@@ -23,14 +23,22 @@ def test_many_chunks_equal_one():
 
 
 def test_a_constant_channel_that_wakes_up_is_seen_and_harmless():
-    scaling = ChannelScaling.learn(np.full((50, 1), 3.3))
-    assert scaling(np.array([[3.3]])).item() == 0
-    assert scaling(np.array([[4.3]])).item() == pytest.approx(1.0)
-    assert 8 < scaling(np.array([[1e9]])).item() < 30
+    scaling = ChannelScaling.learn(np.full((50, 2), 3.3))
+    assert scaling(np.array([[3.3, 3.3]])).tolist() == [[0.0, 0.0]]
+    assert scaling(np.array([[4.3, 4.3]]))[0, 0] == pytest.approx(1.0)
+    assert 8 < scaling(np.array([[1e9, 3.3]]))[0, 0] < 30
 
 
-def test_order_is_kept_far_outside():
-    scaled = ChannelScaling(np.zeros(1), np.ones(1))(np.array([[-1e30], [-9.0], [7.9], [8.1], [1e3], [1e9]]))
+def test_a_channel_that_is_alone_has_none_to_swamp():
+    alone = ChannelScaling(np.zeros(1), np.ones(1))(np.array([[500.0], [1e300]]))
+    assert alone[0, 0] == 500
+    assert 1000 < alone[1, 0] < 2000
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_order_is_kept_far_outside(n_channels):
+    rows = np.repeat([[-1e30], [-9.0], [7.9], [8.1], [1e3], [1.1e3], [1e9]], n_channels, axis=1)
+    scaled = ChannelScaling(np.zeros(n_channels), np.ones(n_channels))(rows)
     assert (np.diff(scaled[:, 0]) > 0).all()
 
 

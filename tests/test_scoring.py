@@ -52,9 +52,13 @@ def test_parts_add_up_to_the_score(X, rule):
     parts = detector.explain(X)
     np.testing.assert_array_equal(parts.score, detector.decision_function(X))
     np.testing.assert_allclose(parts.channels.sum(axis=1), parts.reconstruction + parts.level)
-    if rule != "product":
-        total = parts.reconstruction + parts.level + parts.discrepancy.sum(axis=1)
+    total = parts.reconstruction + parts.level + parts.discrepancy.sum(axis=1)
+    if rule == "memory":
+        factors = np.maximum(1 + total, 0.05), np.maximum(1 + parts.memory, 0.05)
+        np.testing.assert_allclose(np.sqrt(factors[0] * factors[1]) - 1, parts.score)
+    elif rule != "product":
         np.testing.assert_allclose(total, parts.score)
+    assert parts.memory.any() == (rule == "memory")
     assert parts.discrepancy.shape[1] == (2 if rule in ("discrepancy", "sum") else 0)
 
 

@@ -49,9 +49,12 @@ class AnomalyTransformerDetector(AssociationDetector):
     discrepancy_weight : float or "auto", default=3.0
         k of ``rec ± k·D``; the official code has 3. "auto" takes ``rec / D`` of each batch, so that neither term
         drowns the other. 0 trains the reconstruction alone.
-    score_rule : {"reconstruction", "discrepancy", "sum", "product"}, default="reconstruction"
-        "reconstruction" scores by calibrated error; "discrepancy" by calibrated closeness of S and P; "sum" by both;
+    score_rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}, default="reconstruction"
+        "reconstruction" scores by calibrated error; "memory" by its agreement with the distance to the memory, which is
+        association beyond the window; "discrepancy" by calibrated closeness of S and P; "sum" by both;
         "product" is the paper's softmax(-50 D) · error within each window.
+    memory_size : int, default=4096
+        Training windows, evenly spread, that the rule "memory" compares each window with, channel by channel.
     smoothing : int, default=64
         Rows over which each channel's error and level are smoothed; what half of these rows say counts twice, and the
         score is smoothed again over an eighth. Anomalies much shorter than this are ranked better with a smaller
@@ -102,6 +105,8 @@ class AnomalyTransformerDetector(AssociationDetector):
         saturated prior widths in each phase.
     network_ : torch.nn.Module
         The trained network.
+    memory_ : WindowMemory or None
+        The training windows that the rule "memory" compares with.
     n_features_in_ : int
         Channels seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -144,6 +149,7 @@ class AnomalyTransformerDetector(AssociationDetector):
         schedule: str = "simultaneous",
         discrepancy_weight: float | str = 3.0,
         score_rule: str = "reconstruction",
+        memory_size: int = 4096,
         smoothing: int = 64,
         level_weight: float = 0.3,
         score_stride: int | None = None,
@@ -173,6 +179,7 @@ class AnomalyTransformerDetector(AssociationDetector):
             schedule=schedule,
             discrepancy_weight=discrepancy_weight,
             score_rule=score_rule,
+            memory_size=memory_size,
             smoothing=smoothing,
             level_weight=level_weight,
             score_stride=score_stride,

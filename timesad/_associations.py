@@ -6,14 +6,17 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._base import BaseDeepDetector
+from .memory import WindowMemory
 from .nn.association import GridPrior, LocalPrior
 from .nn.divergence import jensen_shannon, symmetric_kl
 from .nn.networks import AssociationSettings
-from .scoring import SCORE_RULES
+from .scoring import DISCREPANCY_RULES, SCORE_RULES
 from .training import SCHEDULES, Phase
+from .windows import WindowSet, window_starts
 
 __all__ = ["AssociationDetector"]
 
@@ -32,6 +35,7 @@ class AssociationDetector(BaseDeepDetector):
         "schedule": [StrOptions(set(SCHEDULES))],
         "discrepancy_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "score_rule": [StrOptions(set(SCORE_RULES))],
+        "memory_size": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -64,6 +68,7 @@ class AssociationDetector(BaseDeepDetector):
         schedule: str,
         discrepancy_weight: float | str,
         score_rule: str,
+        memory_size: int,
     ) -> None:
         super().__init__(
             window_size=window_size,
@@ -94,10 +99,11 @@ class AssociationDetector(BaseDeepDetector):
         self.schedule = schedule
         self.discrepancy_weight = discrepancy_weight
         self.score_rule = score_rule
+        self.memory_size = memory_size
 
     def _has_associations(self) -> bool:
         """Whether a discrepancy is trained on or scored by; without it the association would be dead weight."""
-        return self.discrepancy_weight != 0 or self.score_rule != "reconstruction"
+        return self.discrepancy_weight != 0 or self.score_rule in DISCREPANCY_RULES
 
     def _check_parameters_together(self) -> None:
         super()._check_parameters_together()
@@ -116,6 +122,12 @@ class AssociationDetector(BaseDeepDetector):
 
     def _score_rule(self) -> str:
         return self.score_rule
+
+    def _build_memory(self, values: NDArray[np.float32], borders: NDArray[np.intp]) -> WindowMemory | None:
+        if self.score_rule != "memory":
+            return None
+        every = WindowSet(values, window_starts(borders, self.window_size, 1), self.window_size)
+        return WindowMemory.learn(every, self.memory_size)
 
     def _association_settings(self) -> AssociationSettings:
         return AssociationSettings(self.n_layers, self.n_heads, self._priors, DIVERGENCES[self.divergence])

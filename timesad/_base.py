@@ -17,10 +17,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .exceptions import TrainingError
+from .memory import WindowMemory
 from .nn.networks import BlockSettings, ReconstructionNetwork, WindowSettings
 from .periods import learn_periods
 from .scaling import ChannelScaling
-from .scoring import Evidence, RowScorer, calibrate_positions, gather_evidence
+from .scoring import DISCREPANCY_RULES, Evidence, RowScorer, calibrate_positions, gather_evidence
 from .thresholds import fit_threshold
 from .training import SCHEDULES, Phase, train_network
 from .windows import WindowSet, chronological_split, series_borders, window_starts
@@ -142,6 +143,10 @@ class BaseDeepDetector(BaseDetector):
 
     def _score_rule(self) -> str:
         return "reconstruction"
+
+    def _build_memory(self, values: NDArray[np.float32], borders: NDArray[np.intp]) -> WindowMemory | None:
+        """What the windows are compared with beyond the network, if anything."""
+        return None
 
     # Fitting
 
@@ -270,10 +275,11 @@ class BaseDeepDetector(BaseDetector):
         self.position_calibration_ = calibrate_positions(
             self.network_,
             windows,
-            with_discrepancy=self._score_rule() != "reconstruction",
+            with_discrepancy=self._score_rule() in DISCREPANCY_RULES,
             batch_size=self.batch_size,
             device=device,
         )
+        self.memory_ = self._build_memory(values, borders)
         evidence = self._evidence(windows, device)
         if not np.isfinite(evidence.error).all():  # the last step made these weights, and no loss has judged them
             raise TrainingError(
@@ -303,6 +309,7 @@ class BaseDeepDetector(BaseDetector):
             self.network_,
             windows,
             self.position_calibration_,
+            self.memory_,
             with_product=self._score_rule() == "product",
             batch_size=self.batch_size,
             device=device,
@@ -354,11 +361,12 @@ class BaseDeepDetector(BaseDetector):
         -------
         parts : Bunch
             ``score`` (n_rows,); ``reconstruction`` and ``level``, both (n_rows,), and ``channels`` (n_rows,
-            n_channels), which splits the sum of these two by channel; ``discrepancy`` (n_rows, n_priors), without
-            columns where the score uses none. For the rules "reconstruction", "discrepancy" and "sum", ``score`` is
-            the sum of ``reconstruction``, ``level`` and the columns of ``discrepancy``, where parts that the rule
-            does not use are zeros. The published product does not divide into a sum; its other parts are those of
-            "reconstruction".
+            n_channels), which splits the sum of these two by channel; ``memory`` (n_rows,); ``discrepancy`` (n_rows,
+            n_priors), without columns where the score uses none. For the rules "reconstruction", "discrepancy" and
+            "sum", ``score`` is the sum of ``reconstruction``, ``level`` and the columns of ``discrepancy``, where parts
+            that the rule does not use are zeros. For the rule "memory" it is ``sqrt((1 + reconstruction + level) * (1
+            + memory)) - 1``, with either factor at least 0.05. The published product does not divide into parts; its
+            other parts are those of "reconstruction".
         """
         evidence, borders = self._judge(X, groups)
         return self.row_scorer_.explain(evidence, borders)

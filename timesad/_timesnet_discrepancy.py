@@ -19,7 +19,9 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
 
     TimesNet folds a window by the periods of the series and rebuilds hidden rows from their context. On the features
     of each block an anomaly attention compares where a row looks (the series association S) with where it would look
-    by distance alone (the prior association P); a minimax trains the two against each other.
+    by distance alone (the prior association P); a minimax trains the two against each other. Beyond the window, each
+    window is compared with the windows of the whole training series; by default the score is the agreement of that and
+    the reconstruction.
 
     Parameters
     ----------
@@ -56,11 +58,14 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         step for each, as the paper writes; "off" reports the discrepancy without training on it.
     discrepancy_weight : float or "auto", default="auto"
         k of ``rec ± k·D``; the official code has 3. "auto" takes ``rec / D`` of each batch, so that neither term
-        drowns the other. 0 with the rule "reconstruction" builds no associations: the detector is then
-        `TimesNetDetector`, bit for bit.
-    score_rule : {"reconstruction", "discrepancy", "sum", "product"}, default="reconstruction"
-        "reconstruction" scores by calibrated error; "discrepancy" by calibrated closeness of S and P; "sum" by both;
+        drowns the other. 0 with the rule "memory" or "reconstruction" trains no associations: the network is then
+        `TimesNetDetector`'s, bit for bit, and so is the score by "reconstruction".
+    score_rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}, default="memory"
+        "reconstruction" scores by calibrated error; "memory" by its agreement with the distance to the memory, which is
+        association beyond the window; "discrepancy" by calibrated closeness of S and P; "sum" by both;
         "product" is the paper's softmax(-50 D) · error within each window.
+    memory_size : int, default=4096
+        Training windows, evenly spread, that the rule "memory" compares each window with, channel by channel.
     association_trunk : {"detached", "joint"}, default="detached"
         "detached": the association reads TimesNet's features without training them, and the reconstruction is plain
         TimesNet's to the bit. "joint": its output is added to the features, and both train together.
@@ -114,6 +119,8 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         saturated prior widths in each phase.
     network_ : torch.nn.Module
         The trained network.
+    memory_ : WindowMemory or None
+        The training windows that the rule "memory" compares with.
     n_features_in_ : int
         Channels seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -164,7 +171,8 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         divergence: str = "kl",
         schedule: str = "simultaneous",
         discrepancy_weight: float | str = "auto",
-        score_rule: str = "reconstruction",
+        score_rule: str = "memory",
+        memory_size: int = 4096,
         association_trunk: str = "detached",
         smoothing: int = 64,
         level_weight: float = 0.3,
@@ -195,6 +203,7 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
             schedule=schedule,
             discrepancy_weight=discrepancy_weight,
             score_rule=score_rule,
+            memory_size=memory_size,
             smoothing=smoothing,
             level_weight=level_weight,
             score_stride=score_stride,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["ChannelScaling"]
 
 CALM_LIMIT = 8.0  # standard deviations up to which scaling is linear
+ALONE_LIMIT = 1000.0  # the same where there is only one channel; squares stay far from the largest float32
 RELATIVE_ROUNDING = 1e-13  # a spread below this share of the channel's level is rounding: the channel is constant
 CHUNK_ROWS = 65_536
 LARGEST = np.finfo(np.float64).max  # what overflows counts as this
@@ -21,9 +22,9 @@ class ChannelScaling:
     """Standardise each channel by its training rows; compress what lies far outside.
 
     Up to 8 standard deviations the map is linear. Beyond, it grows as the logarithm: a sensor that jumps to 10⁶
-    standard deviations is still the most abnormal row, but does not swamp its window's other rows and channels. A
-    channel that is constant in training keeps its unit (a scale of 1): if it wakes up later it is neither ignored nor
-    divided by zero.
+    standard deviations is still the most abnormal row, but does not swamp the other channels. Where there are none, how
+    far the only one jumps is all there is to know, and the map is linear up to 1000. A channel that is constant in
+    training keeps its unit (a scale of 1): if it wakes up later it is neither ignored nor divided by zero.
 
     Parameters
     ----------
@@ -73,6 +74,11 @@ class ChannelScaling:
         constant = deviation <= RELATIVE_ROUNDING * np.abs(center)
         return cls(center, np.where(constant, 1.0, deviation))
 
+    @property
+    def calm_limit(self) -> float:
+        """Standard deviations up to which the map is linear."""
+        return ALONE_LIMIT if len(self.center) == 1 else CALM_LIMIT
+
     def __call__(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
         """Scaled rows, of shape (n_rows, n_channels); a new array."""
         scaled = np.empty(X.shape, dtype=np.float32)
@@ -80,8 +86,8 @@ class ChannelScaling:
         for rows in _chunks(X):
             with np.errstate(over="ignore"):
                 deviations = (rows - self.center) / self.scale
-            excess = np.clip(np.abs(deviations) - CALM_LIMIT, 0.0, LARGEST)
-            calm = np.clip(deviations, -CALM_LIMIT, CALM_LIMIT)
+            excess = np.clip(np.abs(deviations) - self.calm_limit, 0.0, LARGEST)
+            calm = np.clip(deviations, -self.calm_limit, self.calm_limit)
             scaled[begin : begin + len(rows)] = calm + np.sign(deviations) * np.log1p(excess)
             begin += len(rows)
         return scaled

@@ -4,8 +4,9 @@ The way of a score: squared reconstruction error of each row and channel, in uni
 in a window, averaged over the windows that hold the row → smoothed over time → calibrated per channel by the tail of
 its training rows → plus, so calibrated, the channel's level, which a window brought to mean 0 cannot see → the largest
 channel → smoothed again. All but the last two steps are taken at two horizons: a wide one, for anomalies that last,
-and a near one, for where they begin and end. The discrepancy, where a rule asks for it, is standardised per position,
-so that no position is systematically near zero, and averaged over the same windows.
+and a near one, for where they begin and end. The distance to the memory, where a rule asks for it, is calibrated by
+the same tails and multiplied to this score. The discrepancy, where a rule asks for it, is standardised per position, so
+that no position is systematically near zero, and averaged over the same windows.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from scipy.ndimage import uniform_filter1d
 from sklearn.utils import Bunch
 from torch import Tensor
 
+from .memory import WindowMemory
 from .nn.networks import ReconstructionNetwork
 from .windows import OverlapAverage, WindowSet
 
 __all__ = [
+    "DISCREPANCY_RULES",
     "SCORE_RULES",
     "Evidence",
     "PositionCalibration",
@@ -36,7 +39,8 @@ __all__ = [
     "smooth",
 ]
 
-SCORE_RULES = ("reconstruction", "discrepancy", "sum", "product")
+DISCREPANCY_RULES = ("discrepancy", "sum", "product")
+SCORE_RULES = ("reconstruction", "memory", *DISCREPANCY_RULES)
 PRODUCT_TEMPERATURE = 50.0  # of the official code's softmax(-50 D)
 CALIBRATION_WINDOWS = 512  # evenly spread training windows that the position statistics are read from
 SMALLEST_ERROR = 1e-12  # squared standard deviations
@@ -50,6 +54,7 @@ TAIL_SHARE = 0.01  # of the training rows make up a channel's tail
 SMALLEST_TAIL = 5  # rows
 SMALLEST_HEIGHT = 0.1  # standard deviations of the series
 POINT_SHARE = 0.1  # of a single row's calibrated error stays unsmoothed
+SMALLEST_FACTOR = 0.05  # of the product with the memory: a row that is calmer than typical still has an order
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ class Evidence:
         Calibrated discrepancy with its sign turned, a column for each prior.
     product : ndarray of shape (n_rows,) or None
         The published score, softmax(-50 D) times the error, where it was asked for.
+    distance : ndarray of shape (n_rows, n_channels) or None
+        Squared distance to the memory, in squared standard deviations, where it was asked for.
     """
 
     values: NDArray[np.float32]
@@ -109,6 +116,7 @@ class Evidence:
     agreed: NDArray[np.float32]
     closeness: NDArray[np.float32] | None
     product: NDArray[np.float32] | None
+    distance: NDArray[np.float32] | None
 
     def by_channel(self) -> Iterator[ChannelEvidence]:
         """Each channel's columns in double precision, one channel at a time: memory is that of one."""
@@ -119,6 +127,11 @@ class Evidence:
         """The closeness to each prior in double precision, one prior at a time; nothing without the discrepancy."""
         for column in () if self.closeness is None else self.closeness.T:
             yield column.astype(np.float64)
+
+    def remoteness(self) -> Iterator[NDArray[np.float64]]:
+        """Each channel's distance to the memory in standard deviations; nothing without a memory."""
+        for column in () if self.distance is None else self.distance.T:
+            yield np.sqrt(column.astype(np.float64))
 
 
 class ChannelEvidence(NamedTuple):
@@ -177,6 +190,7 @@ def gather_evidence(
     network: ReconstructionNetwork,
     windows: WindowSet,
     calibration: PositionCalibration,
+    memory: WindowMemory | None,
     *,
     with_product: bool,
     batch_size: int,
@@ -192,6 +206,8 @@ def gather_evidence(
         Windows that together hold every row.
     calibration : PositionCalibration
         Of the windows' positions.
+    memory : WindowMemory or None
+        What the windows are compared with, if anything.
     with_product : bool
         Whether the published product score is wanted too.
     batch_size : int
@@ -224,6 +240,7 @@ def gather_evidence(
         np.exp(average[:, n_channels:n_errors], out=average[:, n_channels:n_errors]),
         average[:, n_errors : n_errors + n_priors] if n_priors else None,
         average[:, -1] if with_product else None,
+        None if memory is None else memory.distance(windows, n_rows, device),
     )
 
 
@@ -403,7 +420,7 @@ class RowScorer:
 
     Parameters
     ----------
-    rule : {"reconstruction", "discrepancy", "sum", "product"}
+    rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}
         Which evidence counts.
     smoothing : int
         Rows that errors and levels are smoothed over at the wide horizon; half as many at the near one. The score is
@@ -414,6 +431,8 @@ class RowScorer:
         One a channel.
     priors : tuple of TailCalibration
         Of the smoothed closeness to each prior.
+    memories : tuple of TailCalibration
+        Of each channel's distance to the memory; empty without one.
     """
 
     rule: str
@@ -421,6 +440,7 @@ class RowScorer:
     level_weight: float
     channels: tuple[ChannelScorer, ...]
     priors: tuple[TailCalibration, ...]
+    memories: tuple[TailCalibration, ...]
 
     @classmethod
     def learn(
@@ -433,6 +453,7 @@ class RowScorer:
             level_weight,
             channels=tuple(ChannelScorer.learn(channel, smoothing, borders) for channel in evidence.by_channel()),
             priors=tuple(TailCalibration.learn(smooth(prior, smoothing, borders)) for prior in evidence.by_prior()),
+            memories=tuple(TailCalibration.learn(distance) for distance in evidence.remoteness()),
         )
 
     @property
@@ -472,10 +493,18 @@ class RowScorer:
         ]
         return np.column_stack(parts) / len(parts)
 
+    def memory_part(self, evidence: Evidence) -> NDArray[np.float64]:
+        """Calibrated distance to the memory in the channel where it is largest, (n_rows,)."""
+        assert self.memories, "the scorer has learned without a memory"
+        largest = np.full(len(evidence.error), -np.inf)
+        for tail, distance in zip(self.memories, evidence.remoteness(), strict=True):
+            np.maximum(largest, tail(distance), out=largest)
+        return largest
+
     def explain(self, evidence: Evidence, borders: NDArray[np.intp], *, by_channel: bool = True) -> Bunch:
         """Score and parts of each row, as `BaseDeepDetector.explain` documents them."""
         n_rows, n_channels = evidence.error.shape
-        reconstruction = level = np.zeros(n_rows)
+        reconstruction = level = memory = np.zeros(n_rows)
         channels = np.zeros((n_rows, n_channels if by_channel else 0))
         discrepancy = np.zeros((n_rows, 0))
         if self.rule != "discrepancy":
@@ -490,14 +519,31 @@ class RowScorer:
         if self.rule == "product":
             assert evidence.product is not None, "evidence was gathered without the product"
             score = evidence.product.astype(np.float64)
+        elif self.rule == "memory":
+            memory = self.memory_part(evidence)
+            score = agreement(score, memory)
         return Bunch(
-            score=score, reconstruction=reconstruction, level=level, channels=channels, discrepancy=discrepancy
+            score=score,
+            reconstruction=reconstruction,
+            level=level,
+            channels=channels,
+            memory=memory,
+            discrepancy=discrepancy,
         )
 
     def __call__(self, evidence: Evidence, borders: NDArray[np.intp]) -> NDArray[np.float64]:
         """Score of each row, (n_rows,), larger is more abnormal."""
         score: NDArray[np.float64] = self.explain(evidence, borders, by_channel=False).score
         return score
+
+
+def agreement(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Geometric mean of two calibrated scores counted from -1, so that 0 stays typical and 1 as strange as training.
+
+    What only one of them finds strange counts less than what both do.
+    """
+    factors = (np.maximum(1.0 + score, SMALLEST_FACTOR) for score in (first, second))
+    return np.sqrt(np.multiply(*factors)) - 1.0
 
 
 def root_mean_square(error: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:

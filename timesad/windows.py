@@ -164,6 +164,11 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
         rows = self.starts[np.asarray(indices)][:, None] + self._offsets
         return torch.from_numpy(self.values[rows])  # (batch, time, channel)
 
+    def channel(self, channel: int, indices: slice = slice(None)) -> Tensor:
+        """One channel of the windows at `indices`, as a tensor of shape (n_indices, window_size)."""
+        rows = self.starts[indices, None] + self._offsets
+        return torch.from_numpy(self.values[rows, channel])  # (batch, time)
+
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self.batch([index])[0], torch.zeros(())
 

@@ -63,7 +63,9 @@ def test_stops_early_and_keeps_the_best_epoch(X):
 
 def test_zero_weight_is_the_plain_detector_bit_for_bit(X):
     plain = TimesNetDetector(**TINY, max_epochs=2).fit(X)
-    flagship = TimesNetDiscrepancyDetector(**TINY, max_epochs=2, n_heads=2, discrepancy_weight=0).fit(X)
+    flagship = TimesNetDiscrepancyDetector(
+        **TINY, max_epochs=2, n_heads=2, discrepancy_weight=0, score_rule="reconstruction"
+    ).fit(X)
     assert np.array_equal(plain.decision_scores_, flagship.decision_scores_)
 
 
@@ -72,7 +74,13 @@ def test_detached_association_does_no_harm(X, schedule):
     """With the association trained beside it, the reconstruction is still the plain detector's, bit for bit."""
     plain = TimesNetDetector(**TINY, max_epochs=2).fit(X)
     beside = TimesNetDiscrepancyDetector(
-        **TINY, max_epochs=2, n_heads=2, discrepancy_weight=3.0, schedule=schedule, association_trunk="detached"
+        **TINY,
+        max_epochs=2,
+        n_heads=2,
+        discrepancy_weight=3.0,
+        score_rule="reconstruction",
+        schedule=schedule,
+        association_trunk="detached",
     ).fit(X)
     assert np.array_equal(plain.decision_scores_, beside.decision_scores_)
 

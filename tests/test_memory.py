@@ -1,0 +1,128 @@
+"""The memory: what it keeps, how far a window lies from it, and what that does to a score."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import timesad.memory
+from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
+from timesad.memory import NEIGHBOURS, WindowMemory
+from timesad.windows import WindowSet, window_starts
+
+WINDOW = 12
+
+
+def windows_of(values, stride=1):
+    return WindowSet(values, window_starts([0, len(values)], WINDOW, stride), WINDOW)
+
+
+@pytest.fixture
+def train():
+    return np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(1).normal(size=(90, 3)).astype(np.float32)
+
+
+def written_out(memory, values, starts):
+    """The definition, window by window."""
+    kept = [memory.windows.values[start : start + WINDOW] for start in memory.windows.starts]
+    said = [[] for _ in values]
+    for start in starts:
+        window = values[start : start + WINDOW]
+        every = np.array([((window - other) ** 2).mean(axis=0) for other in kept])  # (kept, channel)
+        distance = np.sort(every, axis=0)[:NEIGHBOURS].mean(axis=0)
+        for row in range(start, start + WINDOW):
+            said[row].append(distance)
+    return np.array([np.mean(row, axis=0) for row in said])
+
+
+@pytest.mark.parametrize("size", [3, 40, 1000])
+def test_distance_is_the_definition(train, rows, size):
+    memory = WindowMemory.learn(windows_of(train), size)
+    windows = windows_of(rows, stride=5)
+    expected = written_out(memory, rows, windows.starts) if size >= NEIGHBOURS else None
+    found = memory.distance(windows, len(rows), "cpu")
+    if expected is None:  # fewer windows than neighbours: all of them count
+        every = WindowMemory(windows_of(train).thinned(size))
+        assert memory.n_neighbours == size
+        np.testing.assert_array_equal(found, every.distance(windows, len(rows), "cpu"))
+    else:
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 20, 289])
+def test_keeps_only_the_rows_that_its_windows_touch(train, size):
+    every = windows_of(train).thinned(size)
+    memory = WindowMemory.learn(windows_of(train), size)
+    assert len(memory.windows) == size
+    assert len(memory.windows.values) == min(len(train), size * WINDOW) or size == 20
+    np.testing.assert_array_equal(memory.windows.batch(range(size)), every.batch(range(size)))
+
+
+def test_what_was_seen_in_training_is_at_no_distance_but_its_neighbours(train):
+    """A window of the training series finds itself, so only the other neighbours are at a distance."""
+    memory = WindowMemory.learn(windows_of(train), 1000)
+    windows = windows_of(train, stride=WINDOW)
+    assert (memory._nearest(windows, 0, "cpu") < memory._nearest(windows_of(train + 3), 0, "cpu").min()).all()
+
+
+def test_far_values_lose_no_digits(train):
+    """The expanded square of two long vectors has no digit left of a small distance between them."""
+    far = train * 1e-2 + 900.0
+    memory = WindowMemory.learn(windows_of(far), 1)
+    strange = windows_of(far + np.float32(1.0), stride=300)
+    found = memory._nearest(WindowSet(strange.values, memory.windows.starts, WINDOW), 0, "cpu")
+    np.testing.assert_allclose(found, 1.0, rtol=1e-4)
+
+
+def test_chunks_change_nothing_but_rounding(train, rows, monkeypatch):
+    memory = WindowMemory.learn(windows_of(train), 200)
+    expected = memory.distance(windows_of(rows), len(rows), "cpu")
+    monkeypatch.setattr(timesad.memory, "CHUNK_WINDOWS", 7)
+    np.testing.assert_allclose(memory.distance(windows_of(rows), len(rows), "cpu"), expected, rtol=1e-5)
+
+
+SMALL = {
+    "window_size": 32,
+    "patch_size": 4,
+    "model_size": 8,
+    "epoch_size": 128,
+    "max_epochs": 2,
+    "smoothing": 4,
+    "score_rule": "memory",
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def wave():
+    rows = np.arange(800)
+    return np.sin(rows * 2 * np.pi / 25)[:, None] + np.random.default_rng(0).normal(scale=0.05, size=(800, 1))
+
+
+@pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector, AnomalyTransformerDetector])
+def test_a_shape_that_never_was_is_remembered_as_strange(detector_class, wave):
+    detector = detector_class(**SMALL).fit(wave)
+    strange = wave.copy()
+    strange[400:432] = np.sign(strange[400:432])
+    memory = detector.explain(strange).memory
+    assert memory[400:432].min() > max(memory[:360].max(), memory[472:].max())
+
+
+def test_the_minimax_leaves_the_default_score_as_it_is(wave):
+    """With a detached trunk the default's score is the same to the bit, whether associations are trained or not."""
+    trained, bare = (
+        TimesNetDiscrepancyDetector(**SMALL, discrepancy_weight=weight).fit(wave) for weight in ("auto", 0)
+    )
+    assert "discrepancy" not in bare.history_[-1]
+    np.testing.assert_array_equal(trained.decision_scores_, bare.decision_scores_)
+
+
+def test_only_the_rule_memory_remembers(wave):
+    assert TimesNetDiscrepancyDetector(**SMALL | {"score_rule": "reconstruction"}).fit(wave).memory_ is None
+    memory = TimesNetDiscrepancyDetector(**SMALL, memory_size=10).fit(wave).memory_
+    assert len(memory.windows) == 10

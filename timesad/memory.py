@@ -1,0 +1,103 @@
+"""Association beyond the window: how near a window comes to anything that the training series holds.
+
+The Anomaly Transformer argues that a normal row associates with the whole series and an anomaly with its neighbours
+alone, but its associations end where the window ends. Here a window is compared with windows of the whole training
+series: what has happened before is near to some of them, an anomaly to none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .windows import OverlapAverage, WindowSet
+
+__all__ = ["WindowMemory"]
+
+NEIGHBOURS = 5  # windows that a distance is the mean of; one alone might be an anomaly of the training series
+CHUNK_WINDOWS = 256  # compared with the memory at a time
+
+
+@dataclass(frozen=True)
+class WindowMemory:
+    """Windows of the training series, and how far others lie from them.
+
+    Parameters
+    ----------
+    windows : WindowSet
+        The windows remembered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.memory import WindowMemory
+    >>> from timesad.windows import WindowSet
+    >>> values = np.tile(np.array([0.0, 1.0], dtype=np.float32), 20)[:, None]
+    >>> memory = WindowMemory.learn(WindowSet(values, np.arange(37), window_size=4), size=20)
+    >>> strange = WindowSet(values + 3.0, np.array([0, 4]), window_size=4)
+    >>> memory.distance(strange, n_rows=8, device="cpu").ravel().tolist()
+    [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0]
+    """
+
+    windows: WindowSet
+
+    @classmethod
+    def learn(cls, windows: WindowSet, size: int) -> WindowMemory:
+        """Remember at most `size` of the windows, evenly spread, and of the series only the rows that they touch."""
+        kept = windows.thinned(size)
+        touched = np.zeros(len(kept.values) + 1, dtype=np.intp)
+        np.add.at(touched, kept.starts, 1)
+        np.add.at(touched, kept.starts + kept.window_size, -1)
+        held = touched[:-1].cumsum() > 0
+        return cls(WindowSet(kept.values[held], (held.cumsum() - 1)[kept.starts], kept.window_size))
+
+    @property
+    def n_neighbours(self) -> int:
+        """Windows that a distance is the mean of."""
+        return min(NEIGHBOURS, len(self.windows))
+
+    def distance(self, windows: WindowSet, n_rows: int, device: torch.device | str) -> NDArray[np.float32]:
+        """Squared distance of each row's windows to the nearest ones remembered, channel by channel.
+
+        Parameters
+        ----------
+        windows : WindowSet
+            Windows that together hold every row.
+        n_rows : int
+            Rows of their series.
+        device : torch.device
+            Where to compute.
+
+        Returns
+        -------
+        distance : ndarray of shape (n_rows, n_channels)
+            In squared standard deviations: mean over a window's rows, over its nearest windows in the memory, and over
+            the windows that hold the row.
+        """
+        n_channels = windows.values.shape[1]
+        distances = np.empty((len(windows), n_channels), dtype=np.float32)
+        for channel in range(n_channels):
+            distances[:, channel] = self._nearest(windows, channel, device)
+        rows = OverlapAverage(n_rows, n_channels)
+        for begin in range(0, len(windows), CHUNK_WINDOWS):
+            chunk = slice(begin, begin + CHUNK_WINDOWS)
+            every_position = (len(distances[chunk]), windows.window_size, n_channels)
+            rows.add(windows.starts[chunk], np.broadcast_to(distances[chunk, None], every_position))
+        return rows.average()
+
+    @torch.inference_mode()
+    def _nearest(self, windows: WindowSet, channel: int, device: torch.device | str) -> NDArray[np.float32]:
+        """Mean squared distance of every window to its nearest ones in one channel, (n_windows,)."""
+        remembered = self.windows.channel(channel).to(device)  # (kept, time)
+        half_lengths = remembered.square().sum(dim=1) / 2
+        found = []
+        for begin in range(0, len(windows), CHUNK_WINDOWS):
+            x = windows.channel(channel, slice(begin, begin + CHUNK_WINDOWS)).to(device)  # (chunk, time)
+            # |x - m|² but for |x|², which every m has in common.
+            nearest = torch.addmm(half_lengths, x, remembered.T, alpha=-1).topk(self.n_neighbours, largest=False)
+            # What was found is measured again: the difference of large squares has lost its last digits.
+            found.append((x[:, None] - remembered[nearest.indices]).square().mean(dim=(1, 2)))
+        return torch.cat(found).cpu().numpy()
