@@ -3,6 +3,9 @@
 The Anomaly Transformer argues that a normal row associates with the whole series and an anomaly with its neighbours
 alone, but its associations end where the window ends. Here a window is compared with windows of the whole training
 series: what has happened before is near to some of them, an anomaly to none.
+
+Where a window is found first does not count, nor what overlaps it there: a window of the training series finds itself.
+So the rows that were learned from are judged as any others are, and an anomaly among them does not vouch for itself.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class WindowMemory:
     >>> from timesad.memory import WindowMemory
     >>> from timesad.windows import WindowSet
     >>> values = np.tile(np.array([0.0, 1.0], dtype=np.float32), 20)[:, None]
-    >>> memory = WindowMemory.learn(WindowSet(values, np.arange(37), window_size=4), size=20)
+    >>> memory = WindowMemory.learn(WindowSet(values, np.arange(37), window_size=4), size=37)
     >>> strange = WindowSet(values + 3.0, np.array([0, 4]), window_size=4)
     >>> memory.distance(strange, n_rows=8, device="cpu").ravel().tolist()
     [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0]
@@ -54,11 +57,6 @@ class WindowMemory:
         held = touched[:-1].cumsum() > 0
         return cls(WindowSet(kept.values[held], (held.cumsum() - 1)[kept.starts], kept.window_size))
 
-    @property
-    def n_neighbours(self) -> int:
-        """Windows that a distance is the mean of."""
-        return min(NEIGHBOURS, len(self.windows))
-
     def distance(self, windows: WindowSet, n_rows: int, device: torch.device | str) -> NDArray[np.float32]:
         """Squared distance of each row's windows to the nearest ones remembered, channel by channel.
 
@@ -74,8 +72,8 @@ class WindowMemory:
         Returns
         -------
         distance : ndarray of shape (n_rows, n_channels)
-            In squared standard deviations: mean over a window's rows, over its nearest windows in the memory, and over
-            the windows that hold the row.
+            In squared standard deviations: mean over a window's rows, over the nearest windows in the memory that do
+            not overlap the very nearest one, and over the windows that hold the row.
         """
         n_channels = windows.values.shape[1]
         distances = np.empty((len(windows), n_channels), dtype=np.float32)
@@ -93,11 +91,17 @@ class WindowMemory:
         """Mean squared distance of every window to its nearest ones in one channel, (n_windows,)."""
         remembered = self.windows.channel(channel).to(device)  # (kept, time)
         half_lengths = remembered.square().sum(dim=1) / 2
+        starts = torch.from_numpy(self.windows.starts).to(device)
+        n_neighbours = min(NEIGHBOURS, len(remembered))
         found = []
         for begin in range(0, len(windows), CHUNK_WINDOWS):
             x = windows.channel(channel, slice(begin, begin + CHUNK_WINDOWS)).to(device)  # (chunk, time)
-            # |x - m|² but for |x|², which every m has in common.
-            nearest = torch.addmm(half_lengths, x, remembered.T, alpha=-1).topk(self.n_neighbours, largest=False)
+            # Half of |x - m|² but for |x|², which every m has in common.
+            half_squares = torch.addmm(half_lengths, x, remembered.T, alpha=-1)  # (chunk, kept)
+            best = starts[half_squares.argmin(dim=1, keepdim=True)]  # (chunk, 1)
+            beside_best = (starts - best).abs() < self.windows.window_size
+            beside_best &= (~beside_best).sum(dim=1, keepdim=True) >= n_neighbours  # a short series has nothing else
+            nearest = half_squares.masked_fill_(beside_best, torch.inf).topk(n_neighbours, largest=False)
             # What was found is measured again: the difference of large squares has lost its last digits.
             found.append((x[:, None] - remembered[nearest.indices]).square().mean(dim=(1, 2)))
         return torch.cat(found).cpu().numpy()
