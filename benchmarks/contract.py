@@ -24,6 +24,13 @@ PROTOCOL_SENTENCES = {
     UNSUPERVISED: "fit on all rows, score and evaluate the same rows; labels are never seen",
 }
 
+# Families of methods: what is not ours does not change with timesad's source.
+PYOD_SERIES = "pyod-series"
+PYOD_ROWS = "pyod-rows"
+SIMPLE = "simple"
+FULL_SIZE = "full-size"
+PEER_FAMILIES = (PYOD_SERIES, PYOD_ROWS, SIMPLE, FULL_SIZE)
+
 PERIOD_WINDOW = "period"
 STANDARD_SCALING = "standard"
 NO_SCALING = "none"

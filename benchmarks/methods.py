@@ -20,16 +20,12 @@ from pyod.models.ts_spectral_residual import SpectralResidual
 from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
 
 from .baselines import CENTRE_MAPPING, LargestDeviation, NearestCentre, RandomScore, WindowedDetector
-from .contract import Method, Setup, index_methods
+from .contract import FULL_SIZE, PYOD_ROWS, PYOD_SERIES, SIMPLE, Method, Setup, index_methods
 from .score_rules import REFERENCE_RULE, EveryRule, ScoreRule
 from .summary import row_name
 
 OURS = "ours"
 SAME = "same"  # as another row, to the bit
-PYOD_SERIES = "pyod-series"
-PYOD_ROWS = "pyod-rows"
-SIMPLE = "simple"
-FULL_SIZE = "full-size"
 DEFAULT_FAMILIES = (OURS, PYOD_SERIES, PYOD_ROWS, SIMPLE)
 
 FLAGSHIP = "timesnet-discrepancy"

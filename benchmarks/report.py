@@ -9,12 +9,14 @@ from pathlib import Path
 
 from .comparison import CONFIDENCE, Comparison, compare, holm
 from .contract import (
+    PEER_FAMILIES,
     PERIOD_WINDOW,
     PROTOCOL_SENTENCES,
     STANDARD_SCALING,
     Record,
     Settings,
 )
+from .harness import NO_ISOLATION
 from .isolation import OK
 from .measure import HEAD_METRIC, METRICS, RAW, SMOOTHED, VARIANTS, WINDOWS_TO_FIT
 from .picture import Line, draw, group_lines
@@ -148,9 +150,15 @@ def settings_sentences(settings: Settings) -> list[str]:
         f"over {settings.smoothing} rows; *raw* are the scores as the method gives them.",
         "Buffer of VUS: the autocorrelation period of channel 0 over all rows, 125 where none is found "
         "(TSB-AD's rule).",
-        f"Each cell in a process of its own with {settings.threads} thread(s); memory is the peak above what the "
-        "process held before the method was built (the imported packages).",
+        f"Each cell has {settings.threads} thread(s).",
     ]
+
+
+def isolation_sentence(records: Sequence[Record]) -> str:
+    """Return what memory figures mean, and how many cells have none."""
+    sentence = "Memory is the peak above what a cell's own process held before the method was built"
+    n_shared = sum(record.get("isolation") == NO_ISOLATION for record in records)
+    return sentence + (f"; {n_shared} cells shared a process with others and have no figure." if n_shared else ".")
 
 
 def environment_sentences(records: Sequence[Record]) -> list[str]:
@@ -158,7 +166,11 @@ def environment_sentences(records: Sequence[Record]) -> list[str]:
     environments = [record["environment"] for record in records if "environment" in record]
     if not environments:
         return []
-    sources = {environment["timesad_source"] for environment in environments}
+    sources = {
+        record["environment"]["timesad_source"]
+        for record in records
+        if "environment" in record and record["family"] not in PEER_FAMILIES
+    }
     last = {key: value for key, value in environments[-1].items() if key != "timesad_source"}
     sentences = ["Made with " + ", ".join(f"{key} {value}" for key, value in last.items()) + "."]
     if len(sources) > 1:
@@ -308,6 +320,7 @@ def protocol_text(records: Sequence[Record], protocol: str, study: Study, pictur
         f"Made by `{study.command}`.",
         f"Protocol **{protocol}**: {PROTOCOL_SENTENCES[protocol]}.",
         *settings_sentences(study.settings),
+        isolation_sentence(records),
         *study.remarks,
         *environment_sentences(records),
     ]

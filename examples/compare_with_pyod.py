@@ -33,9 +33,7 @@ detectors = {
     "KNN": KNN(),
     "PCA": PCA(random_state=0),
     "TimesNet": TimesNetDetector(window_size=64, max_epochs=4, random_state=0),
-    "TimesNet + discrepancy": TimesNetDiscrepancyDetector(
-        window_size=64, max_epochs=4, discrepancy_weight="auto", score_rule="sum", random_state=0
-    ),
+    "TimesNet + discrepancy": TimesNetDiscrepancyDetector(window_size=64, max_epochs=4, random_state=0),
 }
 
 print(f"{'detector':24s}  VUS-PR  AUC-PR  seconds")

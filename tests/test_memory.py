@@ -66,7 +66,7 @@ def test_rows_learned_from_are_judged_as_any_others(train):
     unseen = np.random.default_rng(2).normal(size=train.shape).astype(np.float32)
     memory = WindowMemory.learn(windows_of(train), 1000)
     seen, new = (memory._nearest(windows_of(values), 0, "cpu").mean() for values in (train, unseen))
-    assert seen == pytest.approx(new, rel=0.15)  # finding themselves they would lie at a third less
+    assert seen == pytest.approx(new, rel=0.15)  # finding themselves they would lie a quarter nearer
 
 
 def test_an_anomaly_does_not_vouch_for_itself():

@@ -11,7 +11,15 @@ from benchmarks.comparison import compare, holm
 from benchmarks.contract import UNSUPERVISED, Settings, index_methods
 from benchmarks.measure import METRICS
 from benchmarks.methods import METHODS, select_methods
-from benchmarks.report import Study, comparisons, failures_table, markdown_table, write_report
+from benchmarks.report import (
+    Study,
+    comparisons,
+    environment_sentences,
+    failures_table,
+    isolation_sentence,
+    markdown_table,
+    write_report,
+)
 from benchmarks.summary import summarise
 
 
@@ -225,3 +233,21 @@ def test_published_values_need_their_file_and_column(tmp_path):
     wrong.write_text("series,PCA\na,0.1\n", encoding="utf-8")
     with pytest.raises(ValueError, match="column 'file'"):
         published.read_published(wrong)
+
+
+class TestHead:
+    @staticmethod
+    def cell(family, source, isolation="process"):
+        return {"family": family, "isolation": isolation, "environment": {"python": "3", "timesad_source": source}}
+
+    def test_cells_of_ours_from_two_states_are_told(self):
+        told = environment_sentences([self.cell("ours", "a"), self.cell("ours", "b")])
+        assert "2 states of timesad's source" in told[-1]
+
+    def test_a_peer_is_the_same_in_any_state_of_ours(self):
+        assert len(environment_sentences([self.cell("ours", "a"), self.cell("simple", "b")])) == 1
+
+    def test_cells_without_memory_figures_are_counted(self):
+        cells = [self.cell("ours", "a"), self.cell("ours", "a", isolation="worker")]
+        assert "1 cells shared a process" in isolation_sentence(cells)
+        assert "shared" not in isolation_sentence(cells[:1])
