@@ -49,7 +49,7 @@ def test_distance_is_the_definition(train, rows, size):
     memory = WindowMemory.learn(windows_of(train), size)
     windows = windows_of(rows, stride=5)
     expected = written_out(memory, rows, windows.starts)
-    np.testing.assert_allclose(memory.distance(windows, len(rows), "cpu"), expected, rtol=1e-5)
+    np.testing.assert_allclose(memory.distance(windows, "cpu"), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 20, 289])
@@ -72,7 +72,7 @@ def test_rows_learned_from_are_judged_as_any_others(train):
 def test_an_anomaly_does_not_vouch_for_itself():
     series = np.tile(np.sin(np.arange(10) * 2 * np.pi / 10), 40).astype(np.float32)[:, None]
     series[200:212] += 5.0
-    distance = WindowMemory.learn(windows_of(series), 1000).distance(windows_of(series), len(series), "cpu")
+    distance = WindowMemory.learn(windows_of(series), 1000).distance(windows_of(series), "cpu")
     assert distance[200:212].min() > 10 * distance[:180].max()
 
 
@@ -87,9 +87,9 @@ def test_far_values_lose_no_digits(train):
 
 def test_chunks_change_nothing_but_rounding(train, rows, monkeypatch):
     memory = WindowMemory.learn(windows_of(train), 200)
-    expected = memory.distance(windows_of(rows), len(rows), "cpu")
+    expected = memory.distance(windows_of(rows), "cpu")
     monkeypatch.setattr(timesad.memory, "CHUNK_WINDOWS", 7)
-    np.testing.assert_allclose(memory.distance(windows_of(rows), len(rows), "cpu"), expected, rtol=1e-5)
+    np.testing.assert_allclose(memory.distance(windows_of(rows), "cpu"), expected, rtol=1e-5)
 
 
 SMALL = {

@@ -40,8 +40,8 @@ class WindowMemory:
     >>> from timesad.windows import WindowSet
     >>> values = np.tile(np.array([0.0, 1.0], dtype=np.float32), 20)[:, None]
     >>> memory = WindowMemory.learn(WindowSet(values, np.arange(37), window_size=4), size=37)
-    >>> strange = WindowSet(values + 3.0, np.array([0, 4]), window_size=4)
-    >>> memory.distance(strange, n_rows=8, device="cpu").ravel().tolist()
+    >>> strange = WindowSet(values[:8] + 3.0, np.array([0, 4]), window_size=4)
+    >>> memory.distance(strange, device="cpu").ravel().tolist()
     [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0]
     """
 
@@ -57,15 +57,13 @@ class WindowMemory:
         held = touched[:-1].cumsum() > 0
         return cls(WindowSet(kept.values[held], (held.cumsum() - 1)[kept.starts], kept.window_size))
 
-    def distance(self, windows: WindowSet, n_rows: int, device: torch.device | str) -> NDArray[np.float32]:
+    def distance(self, windows: WindowSet, device: torch.device | str) -> NDArray[np.float32]:
         """Squared distance of each row's windows to the nearest ones remembered, channel by channel.
 
         Parameters
         ----------
         windows : WindowSet
             Windows that together hold every row.
-        n_rows : int
-            Rows of their series.
         device : torch.device
             Where to compute.
 
@@ -75,7 +73,7 @@ class WindowMemory:
             In squared standard deviations: mean over a window's rows, over the nearest windows in the memory that do
             not overlap the very nearest one, and over the windows that hold the row.
         """
-        n_channels = windows.values.shape[1]
+        n_rows, n_channels = windows.values.shape
         distances = np.empty((len(windows), n_channels), dtype=np.float32)
         for channel in range(n_channels):
             distances[:, channel] = self._nearest(windows, channel, device)

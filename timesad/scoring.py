@@ -240,7 +240,7 @@ def gather_evidence(
         np.exp(average[:, n_channels:n_errors], out=average[:, n_channels:n_errors]),
         average[:, n_errors : n_errors + n_priors] if n_priors else None,
         average[:, -1] if with_product else None,
-        None if memory is None else memory.distance(windows, n_rows, device),
+        None if memory is None else memory.distance(windows, device),
     )
 
 
