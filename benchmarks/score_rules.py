@@ -45,7 +45,9 @@ class ScoreRule:
 
     def learn(self, scorer: RowScorer, evidence: Evidence, borders: NDArray[np.intp]) -> RowScorer:
         """Calibrate a scorer of this rule, with the settings of another one, on the evidence of training rows."""
-        return RowScorer.learn(self.rule, scorer.smoothing, scorer.level_weight, self.turn(evidence), borders)
+        return RowScorer.learn(
+            self.rule, scorer.smoothing, scorer.level_weight, self.turn(evidence), borders, n_blocks=scorer.n_blocks
+        )
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.historic_mistakes import AddsDiscrepancy
 from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
-from timesad.scoring import SCORE_RULES, judge_windows, smooth
+from timesad.scoring import MIXED_BLOCKS, SCORE_RULES, TailCalibration, judge_windows, smooth
 from timesad.windows import OverlapAverage
 
 TINY = {
@@ -157,3 +157,32 @@ def unevenness(detector, X):
     evidence, _ = detector._judge(X, None)
     by_position = evidence.error.mean(axis=1).reshape(-1, TINY["window_size"]).mean(axis=0)
     return by_position.std() / by_position.mean()
+
+
+class TestTails:
+    @staticmethod
+    def evidence(spoiled):
+        rows = np.abs(np.random.default_rng(0).normal(size=4000))
+        rows[1200:1400] += 50.0 * spoiled
+        return rows
+
+    def test_an_anomaly_in_one_quarter_does_not_set_the_unit(self):
+        clean, spoiled = (TailCalibration.learn(self.evidence(spoiled), MIXED_BLOCKS) for spoiled in (False, True))
+        assert spoiled.height == pytest.approx(clean.height, rel=0.2)
+
+    def test_it_does_where_all_rows_are_taken_for_normal(self):
+        clean, spoiled = (TailCalibration.learn(self.evidence(spoiled), 1) for spoiled in (False, True))
+        assert spoiled.height > 10 * clean.height
+
+    def test_a_channel_spoiled_in_training_is_still_heard(self, X):
+        spoiled = X.copy()
+        spoiled[150:200, 1] += 4.0
+        normal = np.r_[0:100, 250:800]
+        heard = [
+            TimesNetDiscrepancyDetector(**TINY, discrepancy_weight=0, clean_training=clean).fit(spoiled)
+            for clean in (True, False)
+        ]
+        clean, mixed = (
+            detector.decision_scores_[160:190].mean() / detector.decision_scores_[normal].max() for detector in heard
+        )
+        assert mixed > clean

@@ -62,6 +62,10 @@ class AnomalyTransformerDetector(AssociationDetector):
     level_weight : float, default=0.3
         Weight of a channel's smoothed level, calibrated as its error is, beside the error. A window that is brought to
         mean 0 rebuilds a shifted level for free; this is where the shift is seen. 0 is off.
+    clean_training : bool, default=True
+        Whether the rows of `fit` are presumed normal. How unusual a channel is, is told in units of the most unusual
+        hundredth of them; where anomalies lie among them, they would set that unit. False takes the median of the units
+        of four quarters of the rows, which what happens in one of them does not move.
     score_stride : int or None, default=None
         Rows between the starts of two scoring windows; an eighth of a window if None.
     max_epochs : int, default=20
@@ -152,6 +156,7 @@ class AnomalyTransformerDetector(AssociationDetector):
         memory_size: int = 4096,
         smoothing: int = 64,
         level_weight: float = 0.3,
+        clean_training: bool = True,
         score_stride: int | None = None,
         max_epochs: int = 20,
         epoch_size: int = 1024,
@@ -182,6 +187,7 @@ class AnomalyTransformerDetector(AssociationDetector):
             memory_size=memory_size,
             smoothing=smoothing,
             level_weight=level_weight,
+            clean_training=clean_training,
             score_stride=score_stride,
             max_epochs=max_epochs,
             epoch_size=epoch_size,

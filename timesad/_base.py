@@ -21,7 +21,7 @@ from .memory import WindowMemory
 from .nn.networks import BlockSettings, ReconstructionNetwork, WindowSettings
 from .periods import learn_periods
 from .scaling import ChannelScaling
-from .scoring import DISCREPANCY_RULES, Evidence, RowScorer, calibrate_positions, gather_evidence
+from .scoring import DISCREPANCY_RULES, MIXED_BLOCKS, Evidence, RowScorer, calibrate_positions, gather_evidence
 from .thresholds import fit_threshold
 from .training import SCHEDULES, Phase, train_network
 from .windows import WindowSet, chronological_split, series_borders, window_starts
@@ -54,6 +54,7 @@ class BaseDeepDetector(BaseDetector):
         "patch_size": [Interval(Integral, 1, None, closed="left")],
         "smoothing": [Interval(Integral, 1, None, closed="left")],
         "level_weight": [Interval(Real, 0, None, closed="left")],
+        "clean_training": ["boolean"],
         "score_stride": [Interval(Integral, 1, None, closed="left"), None],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "epoch_size": [Interval(Integral, 1, None, closed="left")],
@@ -80,6 +81,7 @@ class BaseDeepDetector(BaseDetector):
         patch_size: int,
         smoothing: int,
         level_weight: float,
+        clean_training: bool,
         score_stride: int | None,
         max_epochs: int,
         epoch_size: int,
@@ -102,6 +104,7 @@ class BaseDeepDetector(BaseDetector):
         self.patch_size = patch_size
         self.smoothing = smoothing
         self.level_weight = level_weight
+        self.clean_training = clean_training
         self.score_stride = score_stride
         self.max_epochs = max_epochs
         self.epoch_size = epoch_size
@@ -285,7 +288,14 @@ class BaseDeepDetector(BaseDetector):
             raise TrainingError(
                 f"The trained network rebuilds rows as NaN or infinite. Lower learning_rate (now {self.learning_rate})."
             )
-        self.row_scorer_ = RowScorer.learn(self._score_rule(), self.smoothing, self.level_weight, evidence, borders)
+        self.row_scorer_ = RowScorer.learn(
+            self._score_rule(),
+            self.smoothing,
+            self.level_weight,
+            evidence,
+            borders,
+            n_blocks=1 if self.clean_training else MIXED_BLOCKS,
+        )
         self.decision_scores_ = self.row_scorer_(evidence, borders)
         self._classes = 2
         self._process_decision_scores()

@@ -29,6 +29,7 @@ from .windows import OverlapAverage, WindowSet
 
 __all__ = [
     "DISCREPANCY_RULES",
+    "MIXED_BLOCKS",
     "SCORE_RULES",
     "Evidence",
     "PositionCalibration",
@@ -52,6 +53,7 @@ SMALLEST_SCALE = 1e-7  # the rounding of float32: what varies less does not vary
 SCALE_SHARE = 0.05  # no position's scale falls below this share of the positions' median scale
 TAIL_SHARE = 0.01  # of the training rows make up a channel's tail
 SMALLEST_TAIL = 5  # rows
+MIXED_BLOCKS = 4  # parts of training rows that hold anomalies; the median of their tails is calibrated by
 SMALLEST_HEIGHT = 0.1  # standard deviations of the series
 POINT_SHARE = 0.1  # of a single row's calibrated error stays unsmoothed
 SMALLEST_FACTOR = 0.05  # of the product with the memory: a row that is calmer than typical still has an order
@@ -294,20 +296,25 @@ class TailCalibration:
     height: float
 
     @classmethod
-    def learn(cls, evidence: NDArray[np.float64]) -> TailCalibration:
-        """Read m and h off training rows, (n_rows,).
+    def learn(cls, evidence: NDArray[np.float64], n_blocks: int) -> TailCalibration:
+        """Read m and h off training rows, (n_rows,), in so many blocks: h is the median of theirs.
 
         h is at least 0.1 standard deviations of the series: a channel that stood still in training is heard when it
         wakes up, but its first twitch does not outweigh all others.
         """
-        n_tail = min(max(round(TAIL_SHARE * len(evidence)), SMALLEST_TAIL), len(evidence))
-        tail = np.partition(evidence, len(evidence) - n_tail)[-n_tail:]
+        tail = float(np.median([mean_of_tail(block) for block in np.array_split(evidence, n_blocks)]))
         center = float(np.median(evidence))
-        return cls(center, max(float(tail.mean()) - center, SMALLEST_HEIGHT))
+        return cls(center, max(tail - center, SMALLEST_HEIGHT))
 
     def __call__(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated evidence, of the same shape."""
         return (evidence - self.center) / self.height
+
+
+def mean_of_tail(evidence: NDArray[np.float64]) -> float:
+    """Mean of the largest percent, (n_rows,) -> number."""
+    n_tail = min(max(round(TAIL_SHARE * len(evidence)), SMALLEST_TAIL), len(evidence))
+    return float(np.partition(evidence, len(evidence) - n_tail)[-n_tail:].mean())
 
 
 @dataclass(frozen=True)
@@ -328,13 +335,18 @@ class HorizonScorer:
 
     @classmethod
     def learn(
-        cls, error: NDArray[np.float64], values: NDArray[np.float64], width: int, borders: NDArray[np.intp]
+        cls,
+        error: NDArray[np.float64],
+        values: NDArray[np.float64],
+        width: int,
+        borders: NDArray[np.intp],
+        n_blocks: int,
     ) -> HorizonScorer:
         """Calibrate on the training rows' squared errors and values, both (n_rows,)."""
         return cls(
             width,
-            TailCalibration.learn(root_mean_square(error, width, borders)),
-            TailCalibration.learn(smooth_level(values, width, borders)),
+            TailCalibration.learn(root_mean_square(error, width, borders), n_blocks),
+            TailCalibration.learn(smooth_level(values, width, borders), n_blocks),
         )
 
     def __call__(
@@ -364,13 +376,13 @@ class ChannelScorer:
     point: TailCalibration
 
     @classmethod
-    def learn(cls, channel: ChannelEvidence, smoothing: int, borders: NDArray[np.intp]) -> ChannelScorer:
+    def learn(cls, channel: ChannelEvidence, smoothing: int, borders: NDArray[np.intp], n_blocks: int) -> ChannelScorer:
         """Calibrate on training rows."""
         near = max(1, smoothing // NEAR_SHARE)
         return cls(
-            HorizonScorer.learn(channel.agreed, channel.values, near, borders),
-            HorizonScorer.learn(channel.error, channel.values, smoothing, borders),
-            TailCalibration.learn(np.sqrt(channel.agreed)),
+            HorizonScorer.learn(channel.agreed, channel.values, near, borders, n_blocks),
+            HorizonScorer.learn(channel.error, channel.values, smoothing, borders, n_blocks),
+            TailCalibration.learn(np.sqrt(channel.agreed), n_blocks),
         )
 
     def __call__(self, channel: ChannelEvidence, borders: NDArray[np.intp]) -> tuple[NDArray[np.float64], ...]:
@@ -427,6 +439,8 @@ class RowScorer:
         smoothed again over an eighth as many.
     level_weight : float
         Weight of a channel's level beside its reconstruction error.
+    n_blocks : int
+        Blocks of training rows that the tails were read off.
     channels : tuple of ChannelScorer
         One a channel.
     priors : tuple of TailCalibration
@@ -438,22 +452,35 @@ class RowScorer:
     rule: str
     smoothing: int
     level_weight: float
+    n_blocks: int
     channels: tuple[ChannelScorer, ...]
     priors: tuple[TailCalibration, ...]
     memories: tuple[TailCalibration, ...]
 
     @classmethod
     def learn(
-        cls, rule: str, smoothing: int, level_weight: float, evidence: Evidence, borders: NDArray[np.intp]
+        cls,
+        rule: str,
+        smoothing: int,
+        level_weight: float,
+        evidence: Evidence,
+        borders: NDArray[np.intp],
+        *,
+        n_blocks: int = 1,
     ) -> RowScorer:
-        """Calibrate on the evidence of training rows."""
+        """Calibrate on the evidence of training rows, in `n_blocks` blocks where anomalies may lie among them."""
         return cls(
             rule,
             smoothing,
             level_weight,
-            channels=tuple(ChannelScorer.learn(channel, smoothing, borders) for channel in evidence.by_channel()),
-            priors=tuple(TailCalibration.learn(smooth(prior, smoothing, borders)) for prior in evidence.by_prior()),
-            memories=tuple(TailCalibration.learn(distance) for distance in evidence.remoteness()),
+            n_blocks,
+            channels=tuple(
+                ChannelScorer.learn(channel, smoothing, borders, n_blocks) for channel in evidence.by_channel()
+            ),
+            priors=tuple(
+                TailCalibration.learn(smooth(prior, smoothing, borders), n_blocks) for prior in evidence.by_prior()
+            ),
+            memories=tuple(TailCalibration.learn(distance, n_blocks) for distance in evidence.remoteness()),
         )
 
     @property
