@@ -161,6 +161,19 @@ def isolation_sentence(records: Sequence[Record]) -> str:
     return sentence + (f"; {n_shared} cells shared a process with others and have no figure." if n_shared else ".")
 
 
+def seeds_sentence(records: Sequence[Record]) -> str:
+    """Return how many seeds each method finished at most, the methods with the most first."""
+    seeds: dict[str, set[int]] = {}
+    for record in records:
+        if record["status"] == OK:
+            seeds.setdefault(record["method"], set()).add(record["seed"])
+    methods_by_count: dict[int, list[str]] = {}
+    for method, drawn in sorted(seeds.items()):
+        methods_by_count.setdefault(len(drawn), []).append(f"`{method}`")
+    counts = sorted(methods_by_count.items(), reverse=True)
+    return "Seeds: " + "; ".join(f"{count} of {', '.join(methods)}" for count, methods in counts) + "."
+
+
 def environment_sentences(records: Sequence[Record]) -> list[str]:
     """Return versions, and a warning where cells were made by different states of the library."""
     environments = [record["environment"] for record in records if "environment" in record]
@@ -321,6 +334,7 @@ def protocol_text(records: Sequence[Record], protocol: str, study: Study, pictur
         f"Protocol **{protocol}**: {PROTOCOL_SENTENCES[protocol]}.",
         *settings_sentences(study.settings),
         isolation_sentence(records),
+        seeds_sentence(records),
         *study.remarks,
         *environment_sentences(records),
     ]

@@ -18,6 +18,7 @@ from benchmarks.report import (
     failures_table,
     isolation_sentence,
     markdown_table,
+    seeds_sentence,
     write_report,
 )
 from benchmarks.summary import summarise
@@ -246,6 +247,9 @@ class TestHead:
 
     def test_a_peer_is_the_same_in_any_state_of_ours(self):
         assert len(environment_sentences([self.cell("ours", "a"), self.cell("simple", "b")])) == 1
+
+    def test_seeds_are_counted_by_method(self, records):
+        assert seeds_sentence(records) == "Seeds: 2 of `a`; 1 of `b`."
 
     def test_cells_without_memory_figures_are_counted(self):
         cells = [self.cell("ours", "a"), self.cell("ours", "a", isolation="worker")]
