@@ -176,15 +176,11 @@ def seeds_sentence(records: Sequence[Record]) -> str:
 
 def environment_sentences(records: Sequence[Record]) -> list[str]:
     """Return versions, and a warning where cells were made by different states of the library."""
-    environments = [record["environment"] for record in records if "environment" in record]
-    if not environments:
+    made = [record for record in records if "environment" in record]
+    if not made:
         return []
-    sources = {
-        record["environment"]["timesad_source"]
-        for record in records
-        if "environment" in record and record["family"] not in PEER_FAMILIES
-    }
-    last = {key: value for key, value in environments[-1].items() if key != "timesad_source"}
+    sources = {record["environment"]["timesad_source"] for record in made if record["family"] not in PEER_FAMILIES}
+    last = {key: value for key, value in made[-1]["environment"].items() if key != "timesad_source"}
     sentences = ["Made with " + ", ".join(f"{key} {value}" for key, value in last.items()) + "."]
     if len(sources) > 1:
         sentences.append(

@@ -51,10 +51,8 @@ class WindowMemory:
     def learn(cls, windows: WindowSet, size: int) -> WindowMemory:
         """Remember at most `size` of the windows, evenly spread, and of the series only the rows that they touch."""
         kept = windows.thinned(size)
-        touched = np.zeros(len(kept.values) + 1, dtype=np.intp)
-        np.add.at(touched, kept.starts, 1)
-        np.add.at(touched, kept.starts + kept.window_size, -1)
-        held = touched[:-1].cumsum() > 0
+        held = np.zeros(len(kept.values), dtype=bool)
+        held[kept.starts[:, None] + np.arange(kept.window_size)] = True
         return cls(WindowSet(kept.values[held], (held.cumsum() - 1)[kept.starts], kept.window_size))
 
     def distance(self, windows: WindowSet, device: torch.device | str) -> NDArray[np.float32]:

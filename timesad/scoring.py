@@ -466,7 +466,7 @@ class RowScorer:
         evidence: Evidence,
         borders: NDArray[np.intp],
         *,
-        n_blocks: int = 1,
+        n_blocks: int,
     ) -> RowScorer:
         """Calibrate on the evidence of training rows, in `n_blocks` blocks where anomalies may lie among them."""
         return cls(
