@@ -18,6 +18,7 @@ from pyod.models.ts_sand import SAND
 from pyod.models.ts_spectral_residual import SpectralResidual
 
 from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
+from timesad.scoring import MIXED_BLOCKS
 
 from .baselines import CENTRE_MAPPING, LargestDeviation, NearestCentre, RandomScore, WindowedDetector
 from .contract import FULL_SIZE, PYOD_ROWS, PYOD_SERIES, SIMPLE, Method, Setup, index_methods
@@ -29,9 +30,14 @@ SAME = "same"  # as another row, to the bit
 DEFAULT_FAMILIES = (OURS, PYOD_SERIES, PYOD_ROWS, SIMPLE)
 
 FLAGSHIP = "timesnet-discrepancy"
-FLAGSHIP_MIXED = "timesnet-discrepancy-mixed"
 FLAGSHIP_DEFAULT = "memory"
-FLAGSHIP_RULES = (ScoreRule(FLAGSHIP_DEFAULT, "memory"), ScoreRule(REFERENCE_RULE, "reconstruction"))
+FLAGSHIP_RULES = (
+    ScoreRule(FLAGSHIP_DEFAULT, "memory"),
+    ScoreRule(REFERENCE_RULE, "reconstruction"),
+    ScoreRule("distance", "memory", part="memory"),
+    ScoreRule("memory-mixed", "memory", n_blocks=MIXED_BLOCKS),
+    ScoreRule("reconstruction-mixed", "reconstruction", n_blocks=MIXED_BLOCKS),
+)
 REFERENCE_METHOD = row_name(FLAGSHIP, FLAGSHIP_DEFAULT)
 FLOOR_METHOD = "random-score"
 
@@ -51,19 +57,12 @@ KNN_NEIGHBOURS = 50
 
 
 def timesnet_discrepancy(setup: Setup) -> EveryRule:
-    """Build the flagship with its defaults at the run's window, scored by its default rule and by reconstruction alone.
+    """Build the flagship with its defaults at the run's window, scored by its default rule and by parts of it.
 
-    Neither score reads the discrepancy, and a detached association changes neither by a bit: it is not trained here.
+    No such score reads the discrepancy, and a detached association changes none by a bit: it is not trained here.
     """
     detector = TimesNetDiscrepancyDetector(window_size=setup.window, discrepancy_weight=0, random_state=setup.seed)
     return EveryRule(detector, FLAGSHIP_RULES)
-
-
-def timesnet_discrepancy_mixed(setup: Setup) -> EveryRule:
-    """Build the same for training rows that may hold anomalies."""
-    every_rule = timesnet_discrepancy(setup)
-    every_rule.detector.set_params(clean_training=False)
-    return every_rule
 
 
 def timesnet(setup: Setup) -> TimesNetDetector:
@@ -202,15 +201,9 @@ METHODS = index_methods(
             FLAGSHIP,
             OURS,
             timesnet_discrepancy,
-            note=f"{_OURS_NOTE}; *memory* is its default, *reconstruction* to the bit the score of `TimesNetDetector`; "
-            "the discrepancy, which changes neither, is not trained (`discrepancy_weight=0`): the default takes longer",
-            scores=tuple(rule.name for rule in FLAGSHIP_RULES),
-        ),
-        Method(
-            FLAGSHIP_MIXED,
-            OURS,
-            timesnet_discrepancy_mixed,
-            note="the same, told that training rows may hold anomalies (`clean_training=False`)",
+            note=f"{_OURS_NOTE}; *memory* is its default, *reconstruction* to the bit the score of `TimesNetDetector`, "
+            "*distance* the memory without the network, *mixed* what `clean_training=False` gives; "
+            "the discrepancy, which changes none, is not trained (`discrepancy_weight=0`): the default takes longer",
             scores=tuple(rule.name for rule in FLAGSHIP_RULES),
         ),
         Method("timesnet", SAME, timesnet, note=f"the *reconstruction* of `{FLAGSHIP}`, to the bit, in less time"),

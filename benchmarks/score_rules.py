@@ -31,11 +31,17 @@ class ScoreRule:
         `RowScorer`'s rule.
     signs : tuple of float, default=(1.0,)
         What each prior's closeness counts; one for all priors, or one for each. Fixed here, never chosen from labels.
+    n_blocks : int, default=1
+        Blocks of training rows that tails are read off: `MIXED_BLOCKS` is what ``clean_training=False`` takes.
+    part : str, default="score"
+        What of `RowScorer.explain` is the score.
     """
 
     name: str
     rule: str
     signs: tuple[float, ...] = (1.0,)
+    n_blocks: int = 1
+    part: str = "score"
 
     def turn(self, evidence: Evidence) -> Evidence:
         """Give the evidence with each prior's closeness under this rule's sign."""
@@ -46,8 +52,19 @@ class ScoreRule:
     def learn(self, scorer: RowScorer, evidence: Evidence, borders: NDArray[np.intp]) -> RowScorer:
         """Calibrate a scorer of this rule, with the settings of another one, on the evidence of training rows."""
         return RowScorer.learn(
-            self.rule, scorer.smoothing, scorer.level_weight, self.turn(evidence), borders, n_blocks=scorer.n_blocks
+            self.rule,
+            scorer.smoothing,
+            scorer.level_weight,
+            self.turn(evidence),
+            borders,
+            n_blocks=self.n_blocks,
+            memories=scorer.memories,
         )
+
+    def score(self, scorer: RowScorer, evidence: Evidence, borders: NDArray[np.intp]) -> FloatArray:
+        """Score of each row by a scorer that this rule has learned, (n_rows,)."""
+        scores: FloatArray = scorer.explain(self.turn(evidence), borders, by_channel=False)[self.part]
+        return scores
 
 
 @dataclass
@@ -82,7 +99,7 @@ class EveryRule:
 
     def _score(self, evidence: Evidence, borders: NDArray[np.intp]) -> FloatArray:
         columns = zip(self.rules, self.scorers_, strict=True)
-        return np.column_stack([scorer(rule.turn(evidence), borders) for rule, scorer in columns])
+        return np.column_stack([rule.score(scorer, evidence, borders) for rule, scorer in columns])
 
     def get_params(self) -> dict[str, Any]:
         """Return all that decides the scores: the detector's class and parameters, and the rules."""

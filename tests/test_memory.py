@@ -8,6 +8,7 @@ import pytest
 import timesad.memory
 from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
 from timesad.memory import NEIGHBOURS, WindowMemory
+from timesad.scoring import TailCalibration, calibrate_memory
 from timesad.windows import WindowSet, window_starts
 
 WINDOW = 12
@@ -27,29 +28,31 @@ def rows():
     return np.random.default_rng(1).normal(size=(90, 3)).astype(np.float32)
 
 
-def written_out(memory, values, starts):
+def written_out(memory, values, starts, first_counts):
     """The definition, window by window and channel by channel."""
-    kept = np.array([memory.windows.values[start : start + WINDOW] for start in memory.windows.starts])
+    remembered = memory.windows.starts
+    kept = np.array([memory.windows.values[start : start + WINDOW] for start in remembered])
+    overlapping = np.abs(remembered[:, None] - remembered) < WINDOW
+    first_counts = first_counts or (~overlapping).sum(axis=1).min() < NEIGHBOURS
     said = [[] for _ in values]
     for start in starts:
         every = ((values[start : start + WINDOW] - kept) ** 2).mean(axis=1)  # (kept, channel)
         distance = []
         for squares in every.T:
-            best = memory.windows.starts[squares.argmin()]
-            elsewhere = squares[np.abs(memory.windows.starts - best) >= WINDOW]
-            counted = elsewhere if len(elsewhere) >= min(NEIGHBOURS, len(kept)) else squares
+            counted = squares if first_counts else squares[~overlapping[squares.argmin()]]
             distance.append(np.sort(counted)[:NEIGHBOURS].mean())
         for row in range(start, start + WINDOW):
             said[row].append(distance)
     return np.array([np.mean(row, axis=0) for row in said])
 
 
-@pytest.mark.parametrize("size", [1, 3, 6, 40, 1000])
-def test_distance_is_the_definition(train, rows, size):
+@pytest.mark.parametrize("first_counts", [False, True])
+@pytest.mark.parametrize("size", [1, 3, 6, 30, 40, 1000])
+def test_distance_is_the_definition(train, rows, size, first_counts):
     memory = WindowMemory.learn(windows_of(train), size)
     windows = windows_of(rows, stride=5)
-    expected = written_out(memory, rows, windows.starts)
-    np.testing.assert_allclose(memory.distance(windows, "cpu"), expected, rtol=1e-5)
+    expected = written_out(memory, rows, windows.starts, first_counts)
+    np.testing.assert_allclose(memory.distance(windows, "cpu", first_counts=first_counts), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 20, 289])
@@ -65,7 +68,7 @@ def test_rows_learned_from_are_judged_as_any_others(train):
     """A window of the training series finds itself; that must not make it look more usual than unseen ones."""
     unseen = np.random.default_rng(2).normal(size=train.shape).astype(np.float32)
     memory = WindowMemory.learn(windows_of(train), 1000)
-    seen, new = (memory._nearest(windows_of(values), 0, "cpu").mean() for values in (train, unseen))
+    seen, new = (memory.distance(windows_of(values), "cpu").mean() for values in (train, unseen))
     assert seen == pytest.approx(new, rel=0.15)  # finding themselves they would lie a quarter nearer
 
 
@@ -76,12 +79,29 @@ def test_an_anomaly_does_not_vouch_for_itself():
     assert distance[200:212].min() > 10 * distance[:180].max()
 
 
+def test_an_anomaly_in_training_hardly_sets_the_unit():
+    """It lies near itself. In units of the distance to other windows it would be as strange as training rows get: 1."""
+    rows = np.random.default_rng(0).normal(size=(600, 1)).astype(np.float32)
+    rows[200:260, 0] += 20.0 * np.hanning(60).astype(np.float32)
+    windows = windows_of(rows)
+    memory = WindowMemory.learn(windows, 1000)
+    distance = memory.distance(windows, "cpu")
+    root = np.sqrt(distance[:, 0].astype(float))
+    assert TailCalibration.learn(root, 1)(root).max() < 1.5
+    assert calibrate_memory(memory, windows, distance, "cpu")[0](root).max() > 4
+
+
+def test_what_is_typical_of_training_rows_scores_zero(wave):
+    memory = TimesNetDiscrepancyDetector(**SMALL).fit(wave).explain(wave).memory
+    assert abs(np.median(memory)) < 0.05
+
+
 def test_far_values_lose_no_digits(train):
     """The expanded square of two long vectors has no digit left of a small distance between them."""
     far = train * 1e-2 + 900.0
     memory = WindowMemory.learn(windows_of(far), 1)
     strange = windows_of(far + np.float32(1.0), stride=300)
-    found = memory._nearest(WindowSet(strange.values, memory.windows.starts, WINDOW), 0, "cpu")
+    found = memory._nearest(WindowSet(strange.values, memory.windows.starts, WINDOW), 0, "cpu", None)
     np.testing.assert_allclose(found, 1.0, rtol=1e-4)
 
 

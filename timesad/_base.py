@@ -21,7 +21,16 @@ from .memory import WindowMemory
 from .nn.networks import BlockSettings, ReconstructionNetwork, WindowSettings
 from .periods import learn_periods
 from .scaling import ChannelScaling
-from .scoring import DISCREPANCY_RULES, MIXED_BLOCKS, Evidence, RowScorer, calibrate_positions, gather_evidence
+from .scoring import (
+    DISCREPANCY_RULES,
+    MIXED_BLOCKS,
+    Evidence,
+    RowScorer,
+    TailCalibration,
+    calibrate_memory,
+    calibrate_positions,
+    gather_evidence,
+)
 from .thresholds import fit_threshold
 from .training import SCHEDULES, Phase, train_network
 from .windows import WindowSet, chronological_split, series_borders, window_starts
@@ -295,10 +304,18 @@ class BaseDeepDetector(BaseDetector):
             evidence,
             borders,
             n_blocks=1 if self.clean_training else MIXED_BLOCKS,
+            memories=self._calibrate_memory(windows, evidence, device),
         )
         self.decision_scores_ = self.row_scorer_(evidence, borders)
         self._classes = 2
         self._process_decision_scores()
+
+    def _calibrate_memory(
+        self, windows: WindowSet, evidence: Evidence, device: torch.device
+    ) -> tuple[TailCalibration, ...]:
+        if self.memory_ is None or evidence.distance is None:
+            return ()
+        return calibrate_memory(self.memory_, windows, evidence.distance, device)
 
     def _process_decision_scores(self) -> BaseDeepDetector:
         """Threshold, labels and moments of ``decision_scores_``, under the names PyOD's methods read."""

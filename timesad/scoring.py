@@ -4,9 +4,10 @@ The way of a score: squared reconstruction error of each row and channel, in uni
 in a window, averaged over the windows that hold the row → smoothed over time → calibrated per channel by the tail of
 its training rows → plus, so calibrated, the channel's level, which a window brought to mean 0 cannot see → the largest
 channel → smoothed again. All but the last two steps are taken at two horizons: a wide one, for anomalies that last,
-and a near one, for where they begin and end. The distance to the memory, where a rule asks for it, is calibrated by
-the same tails and multiplied to this score. The discrepancy, where a rule asks for it, is standardised per position, so
-that no position is systematically near zero, and averaged over the same windows.
+and a near one, for where they begin and end. The distance to the memory, where a rule asks for it, is calibrated in a
+unit that anomalies among the training rows hardly set, and multiplied to this score. The discrepancy, where a rule
+asks for it, is standardised per position, so that no position is systematically near zero, and averaged over the same
+windows.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ __all__ = [
     "PositionCalibration",
     "RowScorer",
     "TailCalibration",
+    "calibrate_memory",
     "calibrate_positions",
     "gather_evidence",
     "smooth",
@@ -132,8 +134,7 @@ class Evidence:
 
     def remoteness(self) -> Iterator[NDArray[np.float64]]:
         """Each channel's distance to the memory in standard deviations; nothing without a memory."""
-        for column in () if self.distance is None else self.distance.T:
-            yield np.sqrt(column.astype(np.float64))
+        return iter(()) if self.distance is None else roots(self.distance)
 
 
 class ChannelEvidence(NamedTuple):
@@ -306,9 +307,50 @@ class TailCalibration:
         center = float(np.median(evidence))
         return cls(center, max(tail - center, SMALLEST_HEIGHT))
 
+    def centered_on(self, evidence: NDArray[np.float64]) -> TailCalibration:
+        """Calibration with the same unit, to which these training rows are typical."""
+        return TailCalibration(float(np.median(evidence)), self.height)
+
     def __call__(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated evidence, of the same shape."""
         return (evidence - self.center) / self.height
+
+
+def calibrate_memory(
+    memory: WindowMemory, windows: WindowSet, distance: NDArray[np.float32], device: torch.device
+) -> tuple[TailCalibration, ...]:
+    """Read off the training rows what distance to the memory is typical in each channel, and in what unit it counts.
+
+    The unit is the tail of the training rows' distances with everything counted: a window to itself, to its
+    surroundings and to its likes. It says how finely the memory knows what the series holds. An anomaly among the
+    training rows lies near itself, so that it hardly sets the unit, and neither does what is normal but seldom.
+
+    Parameters
+    ----------
+    memory : WindowMemory
+    windows : WindowSet
+        Windows that together hold every training row.
+    distance : ndarray of shape (n_rows, n_channels)
+        `memory.distance` of these windows, as it is scored.
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    calibrations : tuple of TailCalibration
+        One a channel.
+    """
+    with_first = memory.distance(windows, device, first_counts=True)
+    return tuple(
+        TailCalibration.learn(root, n_blocks=1).centered_on(scored)
+        for root, scored in zip(roots(with_first), roots(distance), strict=True)
+    )
+
+
+def roots(squares: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+    """Each column's square root in double precision, one column at a time."""
+    for column in squares.T:
+        yield np.sqrt(column.astype(np.float64))
 
 
 def mean_of_tail(evidence: NDArray[np.float64]) -> float:
@@ -439,8 +481,6 @@ class RowScorer:
         smoothed again over an eighth as many.
     level_weight : float
         Weight of a channel's level beside its reconstruction error.
-    n_blocks : int
-        Blocks of training rows that the tails were read off.
     channels : tuple of ChannelScorer
         One a channel.
     priors : tuple of TailCalibration
@@ -452,7 +492,6 @@ class RowScorer:
     rule: str
     smoothing: int
     level_weight: float
-    n_blocks: int
     channels: tuple[ChannelScorer, ...]
     priors: tuple[TailCalibration, ...]
     memories: tuple[TailCalibration, ...]
@@ -467,20 +506,23 @@ class RowScorer:
         borders: NDArray[np.intp],
         *,
         n_blocks: int,
+        memories: tuple[TailCalibration, ...] = (),
     ) -> RowScorer:
-        """Calibrate on the evidence of training rows, in `n_blocks` blocks where anomalies may lie among them."""
+        """Calibrate on the evidence of training rows, in `n_blocks` blocks where anomalies may lie among them.
+
+        The distances to a memory come calibrated already (`calibrate_memory`).
+        """
         return cls(
             rule,
             smoothing,
             level_weight,
-            n_blocks,
             channels=tuple(
                 ChannelScorer.learn(channel, smoothing, borders, n_blocks) for channel in evidence.by_channel()
             ),
             priors=tuple(
                 TailCalibration.learn(smooth(prior, smoothing, borders), n_blocks) for prior in evidence.by_prior()
             ),
-            memories=tuple(TailCalibration.learn(distance, n_blocks) for distance in evidence.remoteness()),
+            memories=memories,
         )
 
     @property
@@ -565,7 +607,7 @@ class RowScorer:
 
 
 def agreement(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Geometric mean of two calibrated scores counted from -1, so that 0 stays typical and 1 as strange as training.
+    """Geometric mean of two calibrated scores counted from -1, so that 0 stays typical.
 
     What only one of them finds strange counts less than what both do.
     """
