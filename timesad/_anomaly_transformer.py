@@ -65,7 +65,8 @@ class AnomalyTransformerDetector(AssociationDetector):
     clean_training : bool, default=True
         Whether the rows of `fit` are presumed normal. How unusual a channel is, is told in units of the most unusual
         hundredth of them; where anomalies lie among them, they would set that unit. False takes the median of the units
-        of four quarters of the rows, which what happens in one of them does not move.
+        of four quarters of the rows, which what happens in one of them does not move. The memory's own unit hardly
+        moves either way.
     score_stride : int or None, default=None
         Rows between the starts of two scoring windows; an eighth of a window if None.
     max_epochs : int, default=20
