@@ -317,7 +317,7 @@ class TailCalibration:
 
 
 def calibrate_memory(
-    memory: WindowMemory, windows: WindowSet, distance: NDArray[np.float32], device: torch.device
+    memory: WindowMemory, windows: WindowSet, distance: NDArray[np.float32], device: torch.device | str
 ) -> tuple[TailCalibration, ...]:
     """Read off the training rows what distance to the memory is typical in each channel, and in what unit it counts.
 
