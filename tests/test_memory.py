@@ -7,7 +7,7 @@ import pytest
 
 import timesad.memory
 from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
-from timesad.memory import NEIGHBOURS, WindowMemory
+from timesad.memory import NEIGHBOURS, WindowMemory, fingerprints
 from timesad.scoring import TailCalibration, calibrate_memory
 from timesad.windows import WindowSet, window_starts
 
@@ -28,31 +28,49 @@ def rows():
     return np.random.default_rng(1).normal(size=(90, 3)).astype(np.float32)
 
 
-def written_out(memory, values, starts, first_counts):
+def written_out(memory, train, values, starts, own_counts):
     """The definition, window by window and channel by channel."""
-    remembered = memory.windows.starts
-    kept = np.array([memory.windows.values[start : start + WINDOW] for start in remembered])
-    overlapping = np.abs(remembered[:, None] - remembered) < WINDOW
-    first_counts = first_counts or (~overlapping).sum(axis=1).min() < NEIGHBOURS
+    kept = np.array([train[start : start + WINDOW] for start in memory.positions])
+    every = np.arange(len(train) - WINDOW + 1)
+    apart = np.abs(every[:, None] - memory.positions) >= WINDOW
+    own_counts = own_counts or apart.sum(axis=1).min() < NEIGHBOURS
     said = [[] for _ in values]
     for start in starts:
-        every = ((values[start : start + WINDOW] - kept) ** 2).mean(axis=1)  # (kept, channel)
-        distance = []
-        for squares in every.T:
-            counted = squares if first_counts else squares[~overlapping[squares.argmin()]]
-            distance.append(np.sort(counted)[:NEIGHBOURS].mean())
+        window = values[start : start + WINDOW]
+        own = [first for first in every if np.array_equal(train[first : first + WINDOW], window)][:1]
+        counted = apart[own[0]] if own and not own_counts else np.full(len(kept), True)
+        squares = ((window - kept[counted]) ** 2).mean(axis=1)  # (counted, channel)
         for row in range(start, start + WINDOW):
-            said[row].append(distance)
+            said[row].append(np.sort(squares, axis=0)[:NEIGHBOURS].mean(axis=0))
     return np.array([np.mean(row, axis=0) for row in said])
 
 
-@pytest.mark.parametrize("first_counts", [False, True])
+@pytest.mark.parametrize("own_counts", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 6, 30, 40, 1000])
-def test_distance_is_the_definition(train, rows, size, first_counts):
+def test_distance_is_the_definition(train, rows, size, own_counts):
     memory = WindowMemory.learn(windows_of(train), size)
+    rows[20:60] = train[100:140]  # some windows are known and some are new
     windows = windows_of(rows, stride=5)
-    expected = written_out(memory, rows, windows.starts, first_counts)
-    np.testing.assert_allclose(memory.distance(windows, "cpu", first_counts=first_counts), expected, rtol=1e-5)
+    expected = written_out(memory, train, rows, windows.starts, own_counts)
+    np.testing.assert_allclose(memory.distance(windows, "cpu", own_counts=own_counts), expected, rtol=1e-5)
+
+
+def test_a_fingerprint_tells_windows_apart_and_knows_them_again():
+    """Over few values, so that many windows are equal and many more nearly so."""
+    values = np.random.default_rng(0).integers(0, 2, size=(4000, 2)).astype(np.float32)
+    windows = WindowSet(values, np.arange(3997), window_size=4)
+    contents = [window.tobytes() for window in windows.batch(range(3997)).numpy()]
+    number_of = dict(zip(contents, fingerprints(windows).tolist(), strict=True))
+    assert [number_of[content] for content in contents] == fingerprints(windows).tolist()
+    assert len(set(number_of.values())) == len(number_of) == 256
+    later = WindowSet(values[1000:], np.array([7, 500]), window_size=4)
+    np.testing.assert_array_equal(fingerprints(later), fingerprints(windows)[[1007, 1500]])
+
+
+@pytest.mark.parametrize("change", [lambda x: x[:, ::-1], lambda x: x[::-1], lambda x: np.nextafter(x, np.inf)])
+def test_a_fingerprint_sees_order_and_the_last_bit(train, change):
+    changed = np.ascontiguousarray(change(train))
+    assert not np.isin(fingerprints(windows_of(changed)), fingerprints(windows_of(train))).any()
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 20, 289])
@@ -70,6 +88,17 @@ def test_rows_learned_from_are_judged_as_any_others(train):
     memory = WindowMemory.learn(windows_of(train), 1000)
     seen, new = (memory.distance(windows_of(values), "cpu").mean() for values in (train, unseen))
     assert seen == pytest.approx(new, rel=0.15)  # finding themselves they would lie a quarter nearer
+
+
+def test_what_happened_once_is_known_when_it_comes_again():
+    """Only a window of the training series is kept from what it finds first: a new one finds something else there."""
+    noise = np.random.default_rng(0).normal(scale=0.05, size=(400, 1))
+    once = np.zeros((400, 1))
+    once[200:260, 0] = 5.0 * np.hanning(60)
+    train, again = once.astype(np.float32), (once + noise).astype(np.float32)
+    memory = WindowMemory.learn(windows_of(train), 1000)
+    alone, seen = memory.distance(windows_of(train), "cpu"), memory.distance(windows_of(again), "cpu")
+    assert seen[220:240].max() < 0.2 * alone[220:240].min()
 
 
 def test_an_anomaly_does_not_vouch_for_itself():

@@ -4,9 +4,9 @@ The Anomaly Transformer argues that a normal row associates with the whole serie
 alone, but its associations end where the window ends. Here a window is compared with windows of the whole training
 series: what has happened before is near to some of them, an anomaly to none.
 
-Where a window is found first does not count, nor what overlaps it there: a window of the training series finds itself.
-So the rows that were learned from are judged as any others are, and an anomaly among them does not vouch for itself.
-Only where the unit of the distance is learned does everything count (`scoring.calibrate_memory`).
+A window that the training series holds value for value is taken for that very window, and neither it nor what overlaps
+it counts: the rows that were learned from are judged by the rest, as any others are, and an anomaly among them does not
+vouch for itself. Only where the unit of the distance is learned does everything count (`scoring.calibrate_memory`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .windows import OverlapAverage, WindowSet
 
-__all__ = ["WindowMemory"]
+__all__ = ["WindowMemory", "fingerprints"]
 
 NEIGHBOURS = 5  # windows that a distance is the mean of; one alone might be an anomaly of the training series
 CHUNK_WINDOWS = 256  # compared with the memory at a time
+
+# Any odd numbers have an inverse modulo 2^64; these have their bits well spread (Steele & Vigna, 2022).
+ROW_MULTIPLIER = 0xD1342543DE82EF95
+CHANNEL_MULTIPLIER = 0xF1357AEA2E62A9C5
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class WindowMemory:
     ----------
     windows : WindowSet
         The windows remembered.
+    positions : ndarray of shape (n_remembered,)
+        First row of each in the training series; increasing.
+    known : ndarray of shape (n_known,), uint64
+        Fingerprints of all windows of the training series, sorted.
+    known_at : ndarray of shape (n_known,)
+        First row in the training series of each of these.
 
     Examples
     --------
@@ -48,17 +57,30 @@ class WindowMemory:
     """
 
     windows: WindowSet
+    positions: NDArray[np.intp]
+    known: NDArray[np.uint64]
+    known_at: NDArray[np.intp]
 
     @classmethod
     def learn(cls, windows: WindowSet, size: int) -> WindowMemory:
-        """Remember at most `size` of the windows, evenly spread, and of the series only the rows that they touch."""
+        """Remember at most `size` of the windows, evenly spread, and of the series only the rows that they touch.
+
+        All windows are known again by their fingerprints, the remembered ones and those between them, unless the
+        series is so short that hardly a window would remain to compare some of them with: then none is.
+        """
         kept = windows.thinned(size)
         held = np.zeros(len(kept.values), dtype=bool)
         held[kept.starts[:, None] + np.arange(kept.window_size)] = True
-        return cls(WindowSet(kept.values[held], (held.cumsum() - 1)[kept.starts], kept.window_size))
+        remembered = WindowSet(kept.values[held], (held.cumsum() - 1)[kept.starts], kept.window_size)
+        begin, end = overlapping(kept.starts, windows.starts, windows.window_size)
+        if len(kept) - (end - begin).max() < NEIGHBOURS:
+            return cls(remembered, kept.starts, np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.intp))
+        known = fingerprints(windows)
+        order = known.argsort(kind="stable")
+        return cls(remembered, kept.starts, known[order], windows.starts[order])
 
     def distance(
-        self, windows: WindowSet, device: torch.device | str, *, first_counts: bool = False
+        self, windows: WindowSet, device: torch.device | str, *, own_counts: bool = False
     ) -> NDArray[np.float32]:
         """Squared distance of each row's windows to the nearest ones remembered, channel by channel.
 
@@ -68,58 +90,122 @@ class WindowMemory:
             Windows that together hold every row.
         device : torch.device
             Where to compute.
-        first_counts : bool, default=False
-            Whether the very nearest window and those that overlap it count. For a window of the training series they
-            are itself and its surroundings. In a memory of so short a series that there are hardly others, they do
-            anyway.
+        own_counts : bool, default=False
+            Whether a window of the training series is compared with itself and with what overlaps it, too.
 
         Returns
         -------
         distance : ndarray of shape (n_rows, n_channels)
-            In squared standard deviations: mean over a window's rows, over the nearest windows in the memory (unless
-            the first counts, of those that do not overlap it), and over the windows that hold the row.
+            In squared standard deviations: mean over a window's rows, over the nearest windows in the memory, and over
+            the windows that hold the row.
         """
         n_rows, n_channels = windows.values.shape
-        beside = None if first_counts else self._overlapping(device)
+        own = None if own_counts else self._own(windows)
         distances = np.empty((len(windows), n_channels), dtype=np.float32)
         for channel in range(n_channels):
-            distances[:, channel] = self._nearest(windows, channel, device, beside)
+            distances[:, channel] = self._nearest(windows, channel, device, own)
         rows = OverlapAverage(n_rows, n_channels)
-        for begin in range(0, len(windows), CHUNK_WINDOWS):
-            chunk = slice(begin, begin + CHUNK_WINDOWS)
+        for chunk in chunks_of(windows):
             every_position = (len(distances[chunk]), windows.window_size, n_channels)
             rows.add(windows.starts[chunk], np.broadcast_to(distances[chunk, None], every_position))
         return rows.average()
 
-    def _overlapping(self, device: torch.device | str) -> Tensor | None:
-        """Which of the windows remembered overlap each of them, (kept, most); None where that leaves too few others.
+    def _own(self, windows: WindowSet) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """For each chunk: which of its windows are known, (n, 1), and which remembered ones overlap each, (n, most).
 
-        They follow one another. Where they are fewer than the most, the last is named again.
+        These follow one another; where they are fewer than the most, the last is named again.
         """
-        starts = self.windows.starts
-        begin = np.searchsorted(starts, starts - self.windows.window_size, side="right")
-        end = np.searchsorted(starts, starts + self.windows.window_size)
-        most = int((end - begin).max())
-        if len(starts) - most < NEIGHBOURS:
-            return None
-        return torch.from_numpy(np.minimum(begin[:, None] + np.arange(most), end[:, None] - 1)).to(device)
+        prints = fingerprints(windows)
+        place = np.searchsorted(self.known, prints)
+        is_known = place < len(self.known)
+        is_known[is_known] = self.known[place[is_known]] == prints[is_known]
+        found = []
+        for chunk in chunks_of(windows):
+            own = np.flatnonzero(is_known[chunk])
+            begin, end = overlapping(self.positions, self.known_at[place[chunk][own]], windows.window_size)
+            own, begin, end = (one[begin < end, None] for one in (own, begin, end))
+            most = (end - begin).max(initial=0)
+            found.append((own, np.minimum(begin + np.arange(most), end - 1)))
+        return found
 
     @torch.inference_mode()
     def _nearest(
-        self, windows: WindowSet, channel: int, device: torch.device | str, beside: Tensor | None
+        self,
+        windows: WindowSet,
+        channel: int,
+        device: torch.device | str,
+        own: list[tuple[NDArray[np.intp], NDArray[np.intp]]] | None,
     ) -> NDArray[np.float32]:
         """Mean squared distance of every window to its nearest ones in one channel, (n_windows,)."""
         remembered = self.windows.channel(channel).to(device)  # (kept, time)
         half_lengths = remembered.square().sum(dim=1) / 2
         n_neighbours = min(NEIGHBOURS, len(remembered))
         found = []
-        for begin in range(0, len(windows), CHUNK_WINDOWS):
-            x = windows.channel(channel, slice(begin, begin + CHUNK_WINDOWS)).to(device)  # (chunk, time)
+        for number, chunk in enumerate(chunks_of(windows)):
+            x = windows.channel(channel, chunk).to(device)  # (chunk, time)
             # Half of |x - m|² but for |x|², which every m has in common.
             half_squares = torch.addmm(half_lengths, x, remembered.T, alpha=-1)  # (chunk, kept)
-            if beside is not None:
-                half_squares.scatter_(1, beside[half_squares.argmin(dim=1)], torch.inf)
+            if own is not None:
+                half_squares[own[number]] = torch.inf
             nearest = half_squares.topk(n_neighbours, largest=False)
             # What was found is measured again: the difference of large squares has lost its last digits.
             found.append((x[:, None] - remembered[nearest.indices]).square().mean(dim=(1, 2)))
         return torch.cat(found).cpu().numpy()
+
+
+def chunks_of(windows: WindowSet) -> list[slice]:
+    """All windows, so many at a time as are compared with the memory at once."""
+    return [slice(begin, begin + CHUNK_WINDOWS) for begin in range(0, len(windows), CHUNK_WINDOWS)]
+
+
+def overlapping(
+    positions: NDArray[np.intp], starts: NDArray[np.intp], window_size: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """From where to where the windows at `positions`, which increase, overlap each of those at `starts`."""
+    begin = np.searchsorted(positions, starts - window_size, side="right")
+    end = np.searchsorted(positions, starts + window_size)
+    return begin, end
+
+
+def fingerprints(windows: WindowSet) -> NDArray[np.uint64]:
+    """A number for every window that says whether two hold the same values, bit for bit.
+
+    It is the polynomial of the values' bits modulo 2^64, rows before channels; overlapping windows share the work, so
+    that all windows of a series cost a few operations a value, whatever their length. Windows that differ have the
+    same number by a chance of about 2^-64.
+
+    Parameters
+    ----------
+    windows : WindowSet
+
+    Returns
+    -------
+    fingerprints : ndarray of shape (n_windows,), uint64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.memory import fingerprints
+    >>> from timesad.windows import WindowSet
+    >>> values = np.array([0.5, 1.5, 0.5, 1.5, 2.5], dtype=np.float32)[:, None]
+    >>> first, second, third, fourth = fingerprints(WindowSet(values, np.arange(4), window_size=2))
+    >>> bool(first == third), bool(first == second), bool(first == fourth)
+    (True, False, False)
+    """
+    n_rows, starts = len(windows.values), windows.starts
+    rows = np.zeros(n_rows, dtype=np.uint64)
+    for bits in windows.values.view(np.uint32).T:
+        rows = (rows + bits) * np.uint64(CHANNEL_MULTIPLIER)
+        rows ^= rows >> np.uint64(32)  # to where the next product carries them on
+    sums = np.zeros(n_rows + 1, dtype=np.uint64)
+    np.cumsum(rows * powers(ROW_MULTIPLIER, n_rows), out=sums[1:])
+    # A window's sum has the power of its first row in common, and that is divided out.
+    inverses = powers(pow(ROW_MULTIPLIER, -1, 1 << 64), n_rows)
+    return (sums[starts + windows.window_size] - sums[starts]) * inverses[starts]
+
+
+def powers(base: int, n: int) -> NDArray[np.uint64]:
+    """The first `n` powers of the base, from 0 on, modulo 2^64."""
+    factors = np.full(n, base, dtype=np.uint64)
+    factors[:1] = 1
+    return factors.cumprod()

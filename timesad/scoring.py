@@ -340,10 +340,10 @@ def calibrate_memory(
     calibrations : tuple of TailCalibration
         One a channel.
     """
-    with_first = memory.distance(windows, device, first_counts=True)
+    with_own = memory.distance(windows, device, own_counts=True)
     return tuple(
         TailCalibration.learn(root, n_blocks=1).centered_on(scored)
-        for root, scored in zip(roots(with_first), roots(distance), strict=True)
+        for root, scored in zip(roots(with_own), roots(distance), strict=True)
     )
 
 
