@@ -6,7 +6,8 @@ series: what has happened before is near to some of them, an anomaly to none.
 
 A window that the training series holds value for value is taken for that very window, and neither it nor what overlaps
 it counts: the rows that were learned from are judged by the rest, as any others are, and an anomaly among them does not
-vouch for itself. Only where the unit of the distance is learned does everything count (`scoring.calibrate_memory`).
+vouch for itself. Rows that come back rounded otherwise, as in another dtype, are new ones. Only where the unit of the
+distance is learned does everything count (`scoring.calibrate_memory`).
 """
 
 from __future__ import annotations
