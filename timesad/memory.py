@@ -118,8 +118,7 @@ class WindowMemory:
         """
         prints = fingerprints(windows)
         place = np.searchsorted(self.known, prints)
-        is_known = place < len(self.known)
-        is_known[is_known] = self.known[place[is_known]] == prints[is_known]
+        is_known = np.searchsorted(self.known, prints, side="right") > place
         found = []
         for chunk in chunks_of(windows):
             own = np.flatnonzero(is_known[chunk])
