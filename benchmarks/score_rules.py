@@ -58,7 +58,6 @@ class ScoreRule:
             self.turn(evidence),
             borders,
             n_blocks=self.n_blocks,
-            memories=scorer.memories,
         )
 
     def score(self, scorer: RowScorer, evidence: Evidence, borders: NDArray[np.intp]) -> FloatArray:

@@ -8,7 +8,7 @@ import pytest
 import timesad.memory
 from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
 from timesad.memory import NEIGHBOURS, WindowMemory, fingerprints
-from timesad.scoring import TailCalibration, calibrate_memory
+from timesad.scoring import MemoryScorer, TailCalibration, smooth
 from timesad.windows import WindowSet, window_starts
 
 WINDOW = 12
@@ -29,30 +29,39 @@ def rows():
 
 
 def written_out(memory, train, values, starts, own_counts):
-    """The definition, window by window and channel by channel."""
+    """The definition, window by window and channel by channel: the window's distance and the row's."""
     kept = np.array([train[start : start + WINDOW] for start in memory.positions])
     every = np.arange(len(train) - WINDOW + 1)
     apart = np.abs(every[:, None] - memory.positions) >= WINDOW
     own_counts = own_counts or apart.sum(axis=1).min() < NEIGHBOURS
-    said = [[] for _ in values]
+    of_window, of_row = ([[] for _ in values] for _ in range(2))
     for start in starts:
         window = values[start : start + WINDOW]
         own = [first for first in every if np.array_equal(train[first : first + WINDOW], window)][:1]
         counted = apart[own[0]] if own and not own_counts else np.full(len(kept), True)
-        squares = ((window - kept[counted]) ** 2).mean(axis=1)  # (counted, channel)
-        for row in range(start, start + WINDOW):
-            said[row].append(np.sort(squares, axis=0)[:NEIGHBOURS].mean(axis=0))
-    return np.array([np.mean(row, axis=0) for row in said])
+        squares = (window - kept[counted]) ** 2  # (counted, time, channel)
+        nearest = np.argsort(squares.mean(axis=1), axis=0)[:NEIGHBOURS, None]  # (neighbour, 1, channel)
+        found = np.take_along_axis(squares, nearest, axis=0).mean(axis=0)  # (time, channel)
+        for position, row in enumerate(range(start, start + WINDOW)):
+            of_window[row].append(found.mean(axis=0))
+            of_row[row].append(found[position])
+    return np.array([np.max(row, axis=0) for row in of_window]), np.array([np.mean(row, axis=0) for row in of_row])
+
+
+def distances(memory, values, stride=1, **settings):
+    """The window's and the row's distance, (n_rows, n_channels) each."""
+    channels = memory.distances(windows_of(values, stride), "cpu", **settings)
+    return tuple(np.column_stack(kind) for kind in zip(*channels, strict=True))
 
 
 @pytest.mark.parametrize("own_counts", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 6, 30, 40, 1000])
-def test_distance_is_the_definition(train, rows, size, own_counts):
+def test_distances_are_the_definition(train, rows, size, own_counts):
     memory = WindowMemory.learn(windows_of(train), size)
     rows[20:60] = train[100:140]  # some windows are known and some are new
-    windows = windows_of(rows, stride=5)
-    expected = written_out(memory, train, rows, windows.starts, own_counts)
-    np.testing.assert_allclose(memory.distance(windows, "cpu", own_counts=own_counts), expected, rtol=1e-5)
+    expected = written_out(memory, train, rows, windows_of(rows, stride=5).starts, own_counts)
+    for found, defined in zip(distances(memory, rows, 5, own_counts=own_counts), expected, strict=True):
+        np.testing.assert_allclose(found, defined, rtol=1e-5)
 
 
 def test_a_fingerprint_tells_windows_apart_and_knows_them_again():
@@ -86,8 +95,8 @@ def test_rows_learned_from_are_judged_as_any_others(train):
     """A window of the training series finds itself; that must not make it look more usual than unseen ones."""
     unseen = np.random.default_rng(2).normal(size=train.shape).astype(np.float32)
     memory = WindowMemory.learn(windows_of(train), 1000)
-    seen, new = (memory.distance(windows_of(values), "cpu").mean() for values in (train, unseen))
-    assert seen == pytest.approx(new, rel=0.15)  # finding themselves they would lie a quarter nearer
+    for seen, new in zip(distances(memory, train), distances(memory, unseen), strict=True):
+        assert seen.mean() == pytest.approx(new.mean(), rel=0.15)  # finding themselves they would lie a quarter nearer
 
 
 def test_what_happened_once_is_known_when_it_comes_again():
@@ -97,27 +106,62 @@ def test_what_happened_once_is_known_when_it_comes_again():
     once[200:260, 0] = 5.0 * np.hanning(60)
     train, again = once.astype(np.float32), (once + noise).astype(np.float32)
     memory = WindowMemory.learn(windows_of(train), 1000)
-    alone, seen = memory.distance(windows_of(train), "cpu"), memory.distance(windows_of(again), "cpu")
-    assert seen[220:240].max() < 0.2 * alone[220:240].min()
+    for alone, seen in zip(distances(memory, train), distances(memory, again), strict=True):
+        assert seen[225:235].max() < 0.2 * alone[225:235].min()
 
 
 def test_an_anomaly_does_not_vouch_for_itself():
     series = np.tile(np.sin(np.arange(10) * 2 * np.pi / 10), 40).astype(np.float32)[:, None]
     series[200:212] += 5.0
-    distance = WindowMemory.learn(windows_of(series), 1000).distance(windows_of(series), "cpu")
-    assert distance[200:212].min() > 10 * distance[:180].max()
+    for distance in distances(WindowMemory.learn(windows_of(series), 1000), series):
+        assert distance[200:212].min() > 10 * distance[:180].max()
+
+
+def test_a_row_is_told_from_its_window():
+    """All rows of the windows that hold a spike are in strange company; only the spike itself is strange."""
+    series = np.tile(np.sin(np.arange(10) * 2 * np.pi / 10), 40).astype(np.float32)[:, None]
+    memory = WindowMemory.learn(windows_of(series), 1000)
+    series[200] += 5.0
+    of_window, of_row = distances(memory, series)
+    assert of_window[189:212].min() > 100 * of_window[:180].max()
+    assert of_row[200] > 10 * np.delete(of_row, 200).max()
 
 
 def test_an_anomaly_in_training_hardly_sets_the_unit():
     """It lies near itself. In units of the distance to other windows it would be as strange as training rows get: 1."""
     rows = np.random.default_rng(0).normal(size=(600, 1)).astype(np.float32)
     rows[200:260, 0] += 20.0 * np.hanning(60).astype(np.float32)
-    windows = windows_of(rows)
-    memory = WindowMemory.learn(windows, 1000)
-    distance = memory.distance(windows, "cpu")
-    root = np.sqrt(distance[:, 0].astype(float))
-    assert TailCalibration.learn(root, 1)(root).max() < 1.5
-    assert calibrate_memory(memory, windows, distance, "cpu")[0](root).max() > 4
+    memory = WindowMemory.learn(windows_of(rows), 1000)
+    for distance in distances(memory, rows):
+        root = np.sqrt(distance[:, 0].astype(float))
+        assert TailCalibration.learn(root, 1)(root).max() < 1.6
+    assert MemoryScorer.learn(memory, windows_of(rows), 1, np.array([0, 600]), "cpu")[1].max() > 3
+
+
+def test_the_score_is_the_definition(train, rows):
+    """Half the window's and half the smoothed row's root distance, each in its unit, in the farthest channel."""
+    memory, borders, ends = WindowMemory.learn(windows_of(train), 1000), np.array([0, 300]), np.array([0, 90])
+    scorer, _ = MemoryScorer.learn(memory, windows_of(train), 5, borders, "cpu")
+    counted = distances(memory, train, own_counts=True)
+    pairs = zip(distances(memory, train), counted, distances(memory, rows), strict=True)
+    expected = []
+    for number, kinds in enumerate(pairs):
+        width = (1, 5)[number]  # only the row's own distance is smoothed
+        scored, unit, new = (
+            np.sqrt(smooth(kind.astype(float), width, where))
+            for kind, where in zip(kinds, (borders, borders, ends), strict=True)
+        )
+        height = np.sort(unit, axis=0)[-5:].mean(axis=0) - np.median(unit, axis=0)
+        expected.append((new - np.median(scored, axis=0)) / np.maximum(height, 0.1))
+    found = scorer(windows_of(rows), ends, "cpu")
+    np.testing.assert_allclose(found, np.mean(expected, axis=0).max(axis=1), rtol=1e-6)
+
+
+def test_training_rows_are_scored_as_any_rows(train):
+    """Calibrating goes through them once and says of them what the scorer says when it is asked again."""
+    windows, borders = windows_of(train), np.array([0, 140, 300])
+    scorer, said = MemoryScorer.learn(WindowMemory.learn(windows, 1000), windows, 5, borders, "cpu")
+    np.testing.assert_array_equal(scorer(windows, borders, "cpu"), said)
 
 
 def test_what_is_typical_of_training_rows_scores_zero(wave):
@@ -130,15 +174,15 @@ def test_far_values_lose_no_digits(train):
     far = train * 1e-2 + 900.0
     memory = WindowMemory.learn(windows_of(far), 1)
     strange = windows_of(far + np.float32(1.0), stride=300)
-    found = memory._nearest(WindowSet(strange.values, memory.windows.starts, WINDOW), 0, "cpu", None)
-    np.testing.assert_allclose(found, 1.0, rtol=1e-4)
+    for distance in memory.distances(WindowSet(strange.values[:WINDOW], np.array([0]), WINDOW), "cpu"):
+        np.testing.assert_allclose(distance, 1.0, rtol=1e-4)
 
 
 def test_chunks_change_nothing_but_rounding(train, rows, monkeypatch):
     memory = WindowMemory.learn(windows_of(train), 200)
-    expected = memory.distance(windows_of(rows), "cpu")
+    expected = distances(memory, rows)
     monkeypatch.setattr(timesad.memory, "CHUNK_WINDOWS", 7)
-    np.testing.assert_allclose(memory.distance(windows_of(rows), "cpu"), expected, rtol=1e-5)
+    np.testing.assert_allclose(distances(memory, rows), expected, rtol=1e-5)
 
 
 SMALL = {
@@ -178,6 +222,6 @@ def test_the_minimax_leaves_the_default_score_as_it_is(wave):
 
 
 def test_only_the_rule_memory_remembers(wave):
-    assert TimesNetDiscrepancyDetector(**SMALL | {"score_rule": "reconstruction"}).fit(wave).memory_ is None
-    memory = TimesNetDiscrepancyDetector(**SMALL, memory_size=10).fit(wave).memory_
+    assert TimesNetDiscrepancyDetector(**SMALL | {"score_rule": "reconstruction"}).fit(wave).memory_scorer_ is None
+    memory = TimesNetDiscrepancyDetector(**SMALL, memory_size=10).fit(wave).memory_scorer_.memory
     assert len(memory.windows) == 10

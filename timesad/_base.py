@@ -25,9 +25,8 @@ from .scoring import (
     DISCREPANCY_RULES,
     MIXED_BLOCKS,
     Evidence,
+    MemoryScorer,
     RowScorer,
-    TailCalibration,
-    calibrate_memory,
     calibrate_positions,
     gather_evidence,
 )
@@ -291,8 +290,7 @@ class BaseDeepDetector(BaseDetector):
             batch_size=self.batch_size,
             device=device,
         )
-        self.memory_ = self._build_memory(values, borders)
-        evidence = self._evidence(windows, device)
+        evidence = self._evidence(windows, self._learn_memory(windows, borders, device), device)
         if not np.isfinite(evidence.error).all():  # the last step made these weights, and no loss has judged them
             raise TrainingError(
                 f"The trained network rebuilds rows as NaN or infinite. Lower learning_rate (now {self.learning_rate})."
@@ -304,18 +302,21 @@ class BaseDeepDetector(BaseDetector):
             evidence,
             borders,
             n_blocks=1 if self.clean_training else MIXED_BLOCKS,
-            memories=self._calibrate_memory(windows, evidence, device),
         )
         self.decision_scores_ = self.row_scorer_(evidence, borders)
         self._classes = 2
         self._process_decision_scores()
 
-    def _calibrate_memory(
-        self, windows: WindowSet, evidence: Evidence, device: torch.device
-    ) -> tuple[TailCalibration, ...]:
-        if self.memory_ is None or evidence.distance is None:
-            return ()
-        return calibrate_memory(self.memory_, windows, evidence.distance, device)
+    def _learn_memory(
+        self, windows: WindowSet, borders: NDArray[np.intp], device: torch.device
+    ) -> NDArray[np.float64] | None:
+        """Remember the training rows, where the score asks for it; returns what the memory says of them, (n_rows,)."""
+        memory = self._build_memory(windows.values, borders)
+        self.memory_scorer_ = None
+        if memory is None:
+            return None
+        self.memory_scorer_, remembered = MemoryScorer.learn(memory, windows, self.smoothing, borders, device)
+        return remembered
 
     def _process_decision_scores(self) -> BaseDeepDetector:
         """Threshold, labels and moments of ``decision_scores_``, under the names PyOD's methods read."""
@@ -331,12 +332,12 @@ class BaseDeepDetector(BaseDetector):
         stride = self.score_stride or max(1, window_size // WINDOWS_OVER_A_ROW)
         return WindowSet(values, window_starts(borders, window_size, min(stride, window_size)), window_size)
 
-    def _evidence(self, windows: WindowSet, device: torch.device) -> Evidence:
+    def _evidence(self, windows: WindowSet, remembered: NDArray[np.float64] | None, device: torch.device) -> Evidence:
         return gather_evidence(
             self.network_,
             windows,
             self.position_calibration_,
-            self.memory_,
+            memory=remembered,
             with_product=self._score_rule() == "product",
             batch_size=self.batch_size,
             device=device,
@@ -347,7 +348,9 @@ class BaseDeepDetector(BaseDetector):
         check_is_fitted(self, "decision_scores_")
         rows, borders = self._check_series(X, groups, reset=False)
         device = next(self.network_.parameters()).device
-        return self._evidence(self._scoring_windows(self.scaling_(rows), borders), device), borders
+        windows = self._scoring_windows(self.scaling_(rows), borders)
+        remembered = None if self.memory_scorer_ is None else self.memory_scorer_(windows, borders, device)
+        return self._evidence(windows, remembered, device), borders
 
     def decision_function(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
         """Anomaly score of each row.

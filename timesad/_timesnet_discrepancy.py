@@ -62,8 +62,9 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         `TimesNetDetector`'s, bit for bit, and so is the score by "reconstruction".
     score_rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}, default="memory"
         "reconstruction" scores by calibrated error; "memory" by its agreement with the distance to the memory, which is
-        association beyond the window; "discrepancy" by calibrated closeness of S and P; "sum" by both;
-        "product" is the paper's softmax(-50 D) · error within each window.
+        association beyond the window: that of the strangest window around a row and that of the row itself;
+        "discrepancy" by calibrated closeness of S and P; "sum" by both; "product" is the paper's softmax(-50 D) · error
+        within each window.
     memory_size : int, default=4096
         Training windows, evenly spread, that the rule "memory" compares each window with, channel by channel.
     association_trunk : {"detached", "joint"}, default="detached"
@@ -71,8 +72,8 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         TimesNet's to the bit. "joint": its output is added to the features, and both train together.
     smoothing : int, default=64
         Rows over which each channel's error and level are smoothed; what half of these rows say counts twice, and the
-        score is smoothed again over an eighth. Anomalies much shorter than this are ranked better with a smaller
-        number, longer ones with a larger. 1 is off.
+        score is smoothed again over an eighth. A row's own distance to the memory is smoothed over as many. Anomalies
+        much shorter than this are ranked better with a smaller number, longer ones with a larger. 1 is off.
     level_weight : float, default=0.3
         Weight of a channel's smoothed level, calibrated as its error is, beside the error. A window that is brought to
         mean 0 rebuilds a shifted level for free; this is where the shift is seen. 0 is off.
@@ -124,8 +125,8 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         saturated prior widths in each phase.
     network_ : torch.nn.Module
         The trained network.
-    memory_ : WindowMemory or None
-        The training windows that the rule "memory" compares with.
+    memory_scorer_ : MemoryScorer or None
+        The training windows that the rule "memory" compares with, and in what units.
     n_features_in_ : int
         Channels seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -7,12 +7,14 @@ series: what has happened before is near to some of them, an anomaly to none.
 A window that the training series holds value for value is taken for that very window, and neither it nor what overlaps
 it counts: the rows that were learned from are judged by the rest, as any others are, and an anomaly among them does not
 vouch for itself. Rows that come back rounded otherwise, as in another dtype, are new ones. Only where the unit of the
-distance is learned does everything count (`scoring.calibrate_memory`).
+distance is learned does everything count (`scoring.MemoryScorer`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from .windows import OverlapAverage, WindowSet
 
-__all__ = ["WindowMemory", "fingerprints"]
+__all__ = ["ChannelDistance", "WindowMemory", "fingerprints"]
 
 NEIGHBOURS = 5  # windows that a distance is the mean of; one alone might be an anomaly of the training series
 CHUNK_WINDOWS = 256  # compared with the memory at a time
@@ -28,6 +30,22 @@ CHUNK_WINDOWS = 256  # compared with the memory at a time
 # Any odd numbers have an inverse modulo 2^64; these have their bits well spread (Steele & Vigna, 2022).
 ROW_MULTIPLIER = 0xD1342543DE82EF95
 CHANNEL_MULTIPLIER = 0xF1357AEA2E62A9C5
+
+
+class ChannelDistance(NamedTuple):
+    """How far one channel of each row lies from the memory, in squared standard deviations, (n_rows,) each.
+
+    Parameters
+    ----------
+    of_window : ndarray of shape (n_rows,), float32
+        Of the strangest window that holds the row: mean squared difference from the nearest windows remembered.
+    of_row : ndarray of shape (n_rows,), float32
+        Squared difference of the row itself from its like in those windows, mean over the windows that hold it: where
+        in a strange window the strangeness lies.
+    """
+
+    of_window: NDArray[np.float32]
+    of_row: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -52,9 +70,13 @@ class WindowMemory:
     >>> from timesad.windows import WindowSet
     >>> values = np.tile(np.array([0.0, 1.0], dtype=np.float32), 20)[:, None]
     >>> memory = WindowMemory.learn(WindowSet(values, np.arange(37), window_size=4), size=37)
-    >>> strange = WindowSet(values[:8] + 3.0, np.array([0, 4]), window_size=4)
-    >>> memory.distance(strange, device="cpu").ravel().tolist()
-    [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0]
+    >>> strange = values[:8].copy()
+    >>> strange[6:] += 4.0
+    >>> (channel,) = memory.distances(WindowSet(strange, np.array([0, 4]), window_size=4), device="cpu")
+    >>> channel.of_window.tolist()
+    [0.0, 0.0, 0.0, 0.0, 8.0, 8.0, 8.0, 8.0]
+    >>> channel.of_row.tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 16.0, 16.0]
     """
 
     windows: WindowSet
@@ -80,10 +102,10 @@ class WindowMemory:
         order = known.argsort(kind="stable")
         return cls(remembered, kept.starts, known[order], windows.starts[order])
 
-    def distance(
+    def distances(
         self, windows: WindowSet, device: torch.device | str, *, own_counts: bool = False
-    ) -> NDArray[np.float32]:
-        """Squared distance of each row's windows to the nearest ones remembered, channel by channel.
+    ) -> Iterator[ChannelDistance]:
+        """How far each row's windows, and the row in them, lie from the nearest windows remembered.
 
         Parameters
         ----------
@@ -94,22 +116,14 @@ class WindowMemory:
         own_counts : bool, default=False
             Whether a window of the training series is compared with itself and with what overlaps it, too.
 
-        Returns
-        -------
-        distance : ndarray of shape (n_rows, n_channels)
-            In squared standard deviations: mean over a window's rows, over the nearest windows in the memory, and over
-            the windows that hold the row.
+        Yields
+        ------
+        distance : ChannelDistance
+            One channel after the other, so that memory is that of one.
         """
-        n_rows, n_channels = windows.values.shape
         own = None if own_counts else self._own(windows)
-        distances = np.empty((len(windows), n_channels), dtype=np.float32)
-        for channel in range(n_channels):
-            distances[:, channel] = self._nearest(windows, channel, device, own)
-        rows = OverlapAverage(n_rows, n_channels)
-        for chunk in chunks_of(windows):
-            every_position = (len(distances[chunk]), windows.window_size, n_channels)
-            rows.add(windows.starts[chunk], np.broadcast_to(distances[chunk, None], every_position))
-        return rows.average()
+        for channel in range(windows.values.shape[1]):
+            yield self._channel_distance(windows, channel, device, own)
 
     def _own(self, windows: WindowSet) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """For each chunk: which of its windows are known, (n, 1), and which remembered ones overlap each, (n, most).
@@ -129,18 +143,18 @@ class WindowMemory:
         return found
 
     @torch.inference_mode()
-    def _nearest(
+    def _channel_distance(
         self,
         windows: WindowSet,
         channel: int,
         device: torch.device | str,
         own: list[tuple[NDArray[np.intp], NDArray[np.intp]]] | None,
-    ) -> NDArray[np.float32]:
-        """Mean squared distance of every window to its nearest ones in one channel, (n_windows,)."""
+    ) -> ChannelDistance:
         remembered = self.windows.channel(channel).to(device)  # (kept, time)
         half_lengths = remembered.square().sum(dim=1) / 2
         n_neighbours = min(NEIGHBOURS, len(remembered))
-        found = []
+        n_rows = len(windows.values)
+        of_row, of_window = OverlapAverage(n_rows, 1), np.zeros(n_rows, dtype=np.float32)
         for number, chunk in enumerate(chunks_of(windows)):
             x = windows.channel(channel, chunk).to(device)  # (chunk, time)
             # Half of |x - m|² but for |x|², which every m has in common.
@@ -149,8 +163,18 @@ class WindowMemory:
                 half_squares[own[number]] = torch.inf
             nearest = half_squares.topk(n_neighbours, largest=False)
             # What was found is measured again: the difference of large squares has lost its last digits.
-            found.append((x[:, None] - remembered[nearest.indices]).square().mean(dim=(1, 2)))
-        return torch.cat(found).cpu().numpy()
+            squares = (x[:, None] - remembered[nearest.indices]).square().mean(dim=1)  # (chunk, time)
+            of_row.add(windows.starts[chunk], squares[..., None].cpu().numpy())
+            raise_to(of_window, windows.starts[chunk], windows.window_size, squares.mean(dim=1).cpu().numpy())
+        return ChannelDistance(of_window, of_row.average()[:, 0])
+
+
+def raise_to(
+    rows: NDArray[np.float32], starts: NDArray[np.intp], window_size: int, floors: NDArray[np.float32]
+) -> None:
+    """Let no row of a window be below the window's floor; `starts` are without repeats."""
+    for held in starts + np.arange(window_size)[:, None]:
+        rows[held] = np.maximum(rows[held], floors)
 
 
 def chunks_of(windows: WindowSet) -> list[slice]:

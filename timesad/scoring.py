@@ -4,15 +4,15 @@ The way of a score: squared reconstruction error of each row and channel, in uni
 in a window, averaged over the windows that hold the row → smoothed over time → calibrated per channel by the tail of
 its training rows → plus, so calibrated, the channel's level, which a window brought to mean 0 cannot see → the largest
 channel → smoothed again. All but the last two steps are taken at two horizons: a wide one, for anomalies that last,
-and a near one, for where they begin and end. The distance to the memory, where a rule asks for it, is calibrated in a
-unit that anomalies among the training rows hardly set, and multiplied to this score. The discrepancy, where a rule
-asks for it, is standardised per position, so that no position is systematically near zero, and averaged over the same
-windows.
+and a near one, for where they begin and end. The distance to the memory, where a rule asks for it, is that of the
+strangest window around a row and that of the row itself, in units that anomalies among the training rows hardly set;
+it is multiplied to this score. The discrepancy, where a rule asks for it, is standardised per position, so that no
+position is systematically near zero, and averaged over the same windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from scipy.ndimage import uniform_filter1d
 from sklearn.utils import Bunch
 from torch import Tensor
 
-from .memory import WindowMemory
+from .memory import ChannelDistance, WindowMemory
 from .nn.networks import ReconstructionNetwork
 from .windows import OverlapAverage, WindowSet
 
@@ -33,10 +33,10 @@ __all__ = [
     "MIXED_BLOCKS",
     "SCORE_RULES",
     "Evidence",
+    "MemoryScorer",
     "PositionCalibration",
     "RowScorer",
     "TailCalibration",
-    "calibrate_memory",
     "calibrate_positions",
     "gather_evidence",
     "smooth",
@@ -111,8 +111,8 @@ class Evidence:
         Calibrated discrepancy with its sign turned, a column for each prior.
     product : ndarray of shape (n_rows,) or None
         The published score, softmax(-50 D) times the error, where it was asked for.
-    distance : ndarray of shape (n_rows, n_channels) or None
-        Squared distance to the memory, in squared standard deviations, where it was asked for.
+    memory : ndarray of shape (n_rows,) or None
+        What the memory says of each row (`MemoryScorer`), where it was asked for.
     """
 
     values: NDArray[np.float32]
@@ -120,7 +120,7 @@ class Evidence:
     agreed: NDArray[np.float32]
     closeness: NDArray[np.float32] | None
     product: NDArray[np.float32] | None
-    distance: NDArray[np.float32] | None
+    memory: NDArray[np.float64] | None
 
     def by_channel(self) -> Iterator[ChannelEvidence]:
         """Each channel's columns in double precision, one channel at a time: memory is that of one."""
@@ -131,10 +131,6 @@ class Evidence:
         """The closeness to each prior in double precision, one prior at a time; nothing without the discrepancy."""
         for column in () if self.closeness is None else self.closeness.T:
             yield column.astype(np.float64)
-
-    def remoteness(self) -> Iterator[NDArray[np.float64]]:
-        """Each channel's distance to the memory in standard deviations; nothing without a memory."""
-        return iter(()) if self.distance is None else roots(self.distance)
 
 
 class ChannelEvidence(NamedTuple):
@@ -193,8 +189,8 @@ def gather_evidence(
     network: ReconstructionNetwork,
     windows: WindowSet,
     calibration: PositionCalibration,
-    memory: WindowMemory | None,
     *,
+    memory: NDArray[np.float64] | None,
     with_product: bool,
     batch_size: int,
     device: torch.device,
@@ -209,8 +205,8 @@ def gather_evidence(
         Windows that together hold every row.
     calibration : PositionCalibration
         Of the windows' positions.
-    memory : WindowMemory or None
-        What the windows are compared with, if anything.
+    memory : ndarray of shape (n_rows,) or None
+        What the memory says of each row, if it is asked.
     with_product : bool
         Whether the published product score is wanted too.
     batch_size : int
@@ -243,7 +239,7 @@ def gather_evidence(
         np.exp(average[:, n_channels:n_errors], out=average[:, n_channels:n_errors]),
         average[:, n_errors : n_errors + n_priors] if n_priors else None,
         average[:, -1] if with_product else None,
-        None if memory is None else memory.distance(windows, device),
+        memory,
     )
 
 
@@ -316,47 +312,86 @@ class TailCalibration:
         return (evidence - self.center) / self.height
 
 
-def calibrate_memory(
-    memory: WindowMemory, windows: WindowSet, distance: NDArray[np.float32], device: torch.device | str
-) -> tuple[TailCalibration, ...]:
-    """Read off the training rows what distance to the memory is typical in each channel, and in what unit it counts.
-
-    The unit is the tail of the training rows' distances with everything counted: a window to itself, to its
-    surroundings and to its likes. It says how finely the memory knows what the series holds. An anomaly among the
-    training rows lies near itself, so that it hardly sets the unit, and neither does what is normal but seldom.
-
-    Parameters
-    ----------
-    memory : WindowMemory
-    windows : WindowSet
-        Windows that together hold every training row.
-    distance : ndarray of shape (n_rows, n_channels)
-        `memory.distance` of these windows, as it is scored.
-    device : torch.device
-        Where to compute.
-
-    Returns
-    -------
-    calibrations : tuple of TailCalibration
-        One a channel.
-    """
-    with_own = memory.distance(windows, device, own_counts=True)
-    return tuple(
-        TailCalibration.learn(root, n_blocks=1).centered_on(scored)
-        for root, scored in zip(roots(with_own), roots(distance), strict=True)
-    )
-
-
-def roots(squares: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-    """Each column's square root in double precision, one column at a time."""
-    for column in squares.T:
-        yield np.sqrt(column.astype(np.float64))
-
-
 def mean_of_tail(evidence: NDArray[np.float64]) -> float:
     """Mean of the largest percent, (n_rows,) -> number."""
     n_tail = min(max(round(TAIL_SHARE * len(evidence)), SMALLEST_TAIL), len(evidence))
     return float(np.partition(evidence, len(evidence) - n_tail)[-n_tail:].mean())
+
+
+@dataclass(frozen=True)
+class MemoryScorer:
+    """What the distance to the memory says of each row, calibrated per channel.
+
+    The strangest window that holds a row tells of shapes that never were, and the row's own distance where they are.
+    Both count the same, and of all channels the farthest.
+
+    Parameters
+    ----------
+    memory : WindowMemory
+        What windows are compared with.
+    smoothing : int
+        Rows that the row's own distance is smoothed over.
+    channels : tuple of (TailCalibration, TailCalibration)
+        Of the window's distance and of the row's, a pair for each channel.
+    """
+
+    memory: WindowMemory
+    smoothing: int
+    channels: tuple[tuple[TailCalibration, ...], ...]
+
+    @classmethod
+    def learn(
+        cls,
+        memory: WindowMemory,
+        windows: WindowSet,
+        smoothing: int,
+        borders: NDArray[np.intp],
+        device: torch.device | str,
+    ) -> tuple[MemoryScorer, NDArray[np.float64]]:
+        """Calibrate on windows that hold all training rows; also returns what the scorer says of these rows.
+
+        The unit is the tail of their distances with everything counted: a window to itself, to its surroundings and to
+        its likes. It says how finely the memory knows what the series holds. An anomaly among the training rows lies
+        near itself, so that it hardly sets the unit, and neither does what is normal but seldom. What is typical, and
+        becomes 0, is read off the distances as they are scored.
+        """
+        channels = []
+        farthest = np.full(len(windows.values), -np.inf)
+        every = zip(memory.distances(windows, device), memory.distances(windows, device, own_counts=True), strict=True)
+        for scored, with_own in every:
+            evidence = memory_evidence(scored, smoothing, borders)
+            tails = tuple(
+                TailCalibration.learn(unit, n_blocks=1).centered_on(one)
+                for unit, one in zip(memory_evidence(with_own, smoothing, borders), evidence, strict=True)
+            )
+            channels.append(tails)
+            np.maximum(farthest, mean_of_calibrated(tails, evidence), out=farthest)
+        return cls(memory, smoothing, tuple(channels)), farthest
+
+    def __call__(
+        self, windows: WindowSet, borders: NDArray[np.intp], device: torch.device | str
+    ) -> NDArray[np.float64]:
+        """Calibrated distance of each row in the channel where it is largest, (n_rows,)."""
+        farthest = np.full(len(windows.values), -np.inf)
+        for tails, distance in zip(self.channels, self.memory.distances(windows, device), strict=True):
+            evidence = memory_evidence(distance, self.smoothing, borders)
+            np.maximum(farthest, mean_of_calibrated(tails, evidence), out=farthest)
+        return farthest
+
+
+def memory_evidence(
+    distance: ChannelDistance, smoothing: int, borders: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The window's and the row's distance in standard deviations, (n_rows,) each, the latter smoothed."""
+    of_window, of_row = (squares.astype(np.float64) for squares in distance)
+    return np.sqrt(of_window), root_mean_square(of_row, smoothing, borders)
+
+
+def mean_of_calibrated(
+    tails: Sequence[TailCalibration], evidence: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Mean of several kinds of evidence, each calibrated by its own tail."""
+    return np.mean([tail(one) for tail, one in zip(tails, evidence, strict=True)], axis=0)
 
 
 @dataclass(frozen=True)
@@ -485,8 +520,6 @@ class RowScorer:
         One a channel.
     priors : tuple of TailCalibration
         Of the smoothed closeness to each prior.
-    memories : tuple of TailCalibration
-        Of each channel's distance to the memory; empty without one.
     """
 
     rule: str
@@ -494,7 +527,6 @@ class RowScorer:
     level_weight: float
     channels: tuple[ChannelScorer, ...]
     priors: tuple[TailCalibration, ...]
-    memories: tuple[TailCalibration, ...]
 
     @classmethod
     def learn(
@@ -506,12 +538,8 @@ class RowScorer:
         borders: NDArray[np.intp],
         *,
         n_blocks: int,
-        memories: tuple[TailCalibration, ...] = (),
     ) -> RowScorer:
-        """Calibrate on the evidence of training rows, in `n_blocks` blocks where anomalies may lie among them.
-
-        The distances to a memory come calibrated already (`calibrate_memory`).
-        """
+        """Calibrate on the evidence of training rows, in `n_blocks` blocks where anomalies may lie among them."""
         return cls(
             rule,
             smoothing,
@@ -522,7 +550,6 @@ class RowScorer:
             priors=tuple(
                 TailCalibration.learn(smooth(prior, smoothing, borders), n_blocks) for prior in evidence.by_prior()
             ),
-            memories=memories,
         )
 
     @property
@@ -562,14 +589,6 @@ class RowScorer:
         ]
         return np.column_stack(parts) / len(parts)
 
-    def memory_part(self, evidence: Evidence) -> NDArray[np.float64]:
-        """Calibrated distance to the memory in the channel where it is largest, (n_rows,)."""
-        assert self.memories, "the scorer has learned without a memory"
-        largest = np.full(len(evidence.error), -np.inf)
-        for tail, distance in zip(self.memories, evidence.remoteness(), strict=True):
-            np.maximum(largest, tail(distance), out=largest)
-        return largest
-
     def explain(self, evidence: Evidence, borders: NDArray[np.intp], *, by_channel: bool = True) -> Bunch:
         """Score and parts of each row, as `BaseDeepDetector.explain` documents them."""
         n_rows, n_channels = evidence.error.shape
@@ -589,7 +608,8 @@ class RowScorer:
             assert evidence.product is not None, "evidence was gathered without the product"
             score = evidence.product.astype(np.float64)
         elif self.rule == "memory":
-            memory = self.memory_part(evidence)
+            assert evidence.memory is not None, "evidence was gathered without the memory"
+            memory = evidence.memory
             score = agreement(score, memory)
         return Bunch(
             score=score,
