@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from timesad import TimesNetDiscrepancyDetector
+from timesad.evidence import Evidence
 from timesad.nn import AnomalyAttention, TimesNetDiscrepancyNetwork
 from timesad.nn.minimax import Route
-from timesad.scoring import Evidence
 from timesad.training import Phase
 
 __all__ = [

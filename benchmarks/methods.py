@@ -18,7 +18,7 @@ from pyod.models.ts_sand import SAND
 from pyod.models.ts_spectral_residual import SpectralResidual
 
 from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
-from timesad.scoring import MIXED_BLOCKS
+from timesad.calibration import MIXED_BLOCKS
 
 from .baselines import CENTRE_MAPPING, LargestDeviation, NearestCentre, RandomScore, WindowedDetector
 from .contract import FULL_SIZE, PYOD_ROWS, PYOD_SERIES, SIMPLE, Method, Setup, index_methods

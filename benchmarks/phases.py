@@ -13,7 +13,7 @@ from unittest import mock
 import torch
 
 import timesad._base
-import timesad.scoring
+import timesad.calibration
 from timesad._base import BaseDeepDetector
 from timesad.nn import TimesBlock
 from timesad.nn.fused import FusedAttention
@@ -88,7 +88,7 @@ WATCHED: tuple[tuple[Any, str, str], ...] = (
     (torch.Tensor, "backward", "backward"),
     (torch.optim.Adam, "step", "optimizer"),
     (OverlapAverage, "add", "overlap average"),
-    (timesad.scoring, "smooth", "smoothing"),
+    (timesad.calibration, "uniform_filter1d", "smoothing"),
 )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from timesad import TimesNetDiscrepancyDetector
-from timesad.scoring import Evidence, RowScorer
+from timesad.evidence import Evidence
+from timesad.scoring import RowScorer
 
 from .contract import FloatArray
 

@@ -7,8 +7,8 @@ import pytest
 
 import timesad.memory
 from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
-from timesad.memory import NEIGHBOURS, WindowMemory, fingerprints
-from timesad.scoring import MemoryScorer, TailCalibration, smooth
+from timesad.calibration import TailCalibration, smooth
+from timesad.memory import NEIGHBOURS, MemoryScorer, WindowMemory, fingerprints
 from timesad.windows import WindowSet, window_starts
 
 WINDOW = 12

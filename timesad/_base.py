@@ -16,20 +16,14 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .calibration import MIXED_BLOCKS
+from .evidence import Evidence, calibrate_positions, gather_evidence
 from .exceptions import TrainingError
-from .memory import WindowMemory
+from .memory import MemoryScorer, WindowMemory
 from .nn.networks import BlockSettings, ReconstructionNetwork, WindowSettings
 from .periods import learn_periods
 from .scaling import ChannelScaling
-from .scoring import (
-    DISCREPANCY_RULES,
-    MIXED_BLOCKS,
-    Evidence,
-    MemoryScorer,
-    RowScorer,
-    calibrate_positions,
-    gather_evidence,
-)
+from .scoring import DISCREPANCY_RULES, RowScorer
 from .thresholds import fit_threshold
 from .training import SCHEDULES, Phase, train_network
 from .windows import WindowSet, chronological_split, series_borders, window_starts

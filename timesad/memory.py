@@ -7,12 +7,12 @@ series: what has happened before is near to some of them, an anomaly to none.
 A window that the training series holds value for value is taken for that very window, and neither it nor what overlaps
 it counts: the rows that were learned from are judged by the rest, as any others are, and an anomaly among them does not
 vouch for itself. Rows that come back rounded otherwise, as in another dtype, are new ones. Only where the unit of the
-distance is learned does everything count (`scoring.MemoryScorer`).
+distance is learned does everything count (`MemoryScorer`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .calibration import TailCalibration, root_mean_square
 from .windows import OverlapAverage, WindowSet
 
-__all__ = ["ChannelDistance", "WindowMemory", "fingerprints"]
+__all__ = ["ChannelDistance", "MemoryScorer", "WindowMemory", "fingerprints"]
 
 NEIGHBOURS = 5  # windows that a distance is the mean of; one alone might be an anomaly of the training series
 CHUNK_WINDOWS = 256  # compared with the memory at a time
@@ -167,6 +168,82 @@ class WindowMemory:
             of_row.add(windows.starts[chunk], squares[..., None].cpu().numpy())
             raise_to(of_window, windows.starts[chunk], windows.window_size, squares.mean(dim=1).cpu().numpy())
         return ChannelDistance(of_window, of_row.average()[:, 0])
+
+
+@dataclass(frozen=True)
+class MemoryScorer:
+    """What the distance to the memory says of each row, calibrated per channel.
+
+    The strangest window that holds a row tells of shapes that never were, and the row's own distance where they are.
+    Both count the same, and of all channels the farthest.
+
+    Parameters
+    ----------
+    memory : WindowMemory
+        What windows are compared with.
+    smoothing : int
+        Rows that the row's own distance is smoothed over.
+    channels : tuple of (TailCalibration, TailCalibration)
+        Of the window's distance and of the row's, a pair for each channel.
+    """
+
+    memory: WindowMemory
+    smoothing: int
+    channels: tuple[tuple[TailCalibration, ...], ...]
+
+    @classmethod
+    def learn(
+        cls,
+        memory: WindowMemory,
+        windows: WindowSet,
+        smoothing: int,
+        borders: NDArray[np.intp],
+        device: torch.device | str,
+    ) -> tuple[MemoryScorer, NDArray[np.float64]]:
+        """Calibrate on windows that hold all training rows; also returns what the scorer says of these rows.
+
+        The unit is the tail of their distances with everything counted: a window to itself, to its surroundings and to
+        its likes. It says how finely the memory knows what the series holds. An anomaly among the training rows lies
+        near itself, so that it hardly sets the unit, and neither does what is normal but seldom. What is typical, and
+        becomes 0, is read off the distances as they are scored.
+        """
+        channels = []
+        farthest = np.full(len(windows.values), -np.inf)
+        every = zip(memory.distances(windows, device), memory.distances(windows, device, own_counts=True), strict=True)
+        for scored, with_own in every:
+            evidence = memory_evidence(scored, smoothing, borders)
+            tails = tuple(
+                TailCalibration.learn(unit, n_blocks=1).centered_on(one)
+                for unit, one in zip(memory_evidence(with_own, smoothing, borders), evidence, strict=True)
+            )
+            channels.append(tails)
+            np.maximum(farthest, mean_of_calibrated(tails, evidence), out=farthest)
+        return cls(memory, smoothing, tuple(channels)), farthest
+
+    def __call__(
+        self, windows: WindowSet, borders: NDArray[np.intp], device: torch.device | str
+    ) -> NDArray[np.float64]:
+        """Calibrated distance of each row in the channel where it is largest, (n_rows,)."""
+        farthest = np.full(len(windows.values), -np.inf)
+        for tails, distance in zip(self.channels, self.memory.distances(windows, device), strict=True):
+            evidence = memory_evidence(distance, self.smoothing, borders)
+            np.maximum(farthest, mean_of_calibrated(tails, evidence), out=farthest)
+        return farthest
+
+
+def memory_evidence(
+    distance: ChannelDistance, smoothing: int, borders: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The window's and the row's distance in standard deviations, (n_rows,) each, the latter smoothed."""
+    of_window, of_row = (squares.astype(np.float64) for squares in distance)
+    return np.sqrt(of_window), root_mean_square(of_row, smoothing, borders)
+
+
+def mean_of_calibrated(
+    tails: Sequence[TailCalibration], evidence: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Mean of several kinds of evidence, each calibrated by its own tail."""
+    return np.mean([tail(one) for tail, one in zip(tails, evidence, strict=True)], axis=0)
 
 
 def raise_to(
