@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -207,3 +208,29 @@ class TestTrainingThatFails:
         with pytest.raises(TrainingError, match="Lower learning_rate"):
             detector.fit(waves)
         assert not hasattr(detector, "threshold_")
+
+    @pytest.mark.parametrize(
+        ("failing", "error"),
+        [
+            pytest.param("timesad._base.ChannelScaling.learn", KeyboardInterrupt, id="interrupted before training"),
+            pytest.param("timesad._base.calibrate_positions", KeyboardInterrupt, id="interrupted after it"),
+            pytest.param("timesad._base.fit_threshold", ValueError, id="refused at the end"),
+        ],
+    )
+    def test_leaves_the_detector_as_it_was(self, make_detector, waves, monkeypatch, failing, error):
+        """Half a fit would scale by the one series and rebuild by the other's network."""
+        fitted, bare = make_detector().fit(waves), make_detector()
+        expected = fitted.decision_function(waves)
+        monkeypatch.setattr(failing, mock.Mock(side_effect=error))
+        for detector in (fitted, bare):
+            with pytest.raises(error):
+                detector.fit(waves[:100, :1])
+        np.testing.assert_array_equal(fitted.decision_function(waves), expected)
+        assert vars(bare) == bare.get_params()
+
+    def test_a_series_that_is_refused_leaves_it_as_it_was(self, make_detector, waves):
+        detector = make_detector().fit(waves)
+        expected = detector.decision_function(waves)
+        with pytest.raises(ValueError, match="X has 5 rows"):
+            detector.fit(waves[:5, :1])
+        np.testing.assert_array_equal(detector.decision_function(waves), expected)

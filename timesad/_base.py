@@ -158,6 +158,8 @@ class BaseDeepDetector(BaseDetector):
     def fit(self, X: ArrayLike, y: Any = None, groups: ArrayLike | None = None) -> BaseDeepDetector:
         """Train on a series and score its rows.
 
+        A fit that fails, or is interrupted, leaves the detector as it was: fitted on earlier rows, or not at all.
+
         Parameters
         ----------
         X : array-like of shape (n_rows, n_channels)
@@ -178,6 +180,15 @@ class BaseDeepDetector(BaseDetector):
         TrainingError
             If the training loss becomes NaN or infinite.
         """
+        before = vars(self).copy()
+        try:
+            self._learn(X, groups)
+        except BaseException:  # an interrupt, too: half a fit would scale by one series and rebuild by another
+            self.__dict__ = before
+            raise
+        return self
+
+    def _learn(self, X: ArrayLike, groups: ArrayLike | None) -> None:
         self._validate_params()
         self._check_parameters_together()
         rows, borders = self._check_series(X, groups, reset=True)
@@ -189,7 +200,6 @@ class BaseDeepDetector(BaseDetector):
         self.periods_, self.period_weights_ = learn_periods(values, borders, self.window_size, self.top_k)
         self._train(values, borders, device, seed)
         self._calibrate(values, borders, device)
-        return self
 
     def _check_parameters_together(self) -> None:
         """Constraints that no single parameter shows."""
