@@ -2,13 +2,14 @@
 
     python -m benchmarks.speed
     python -m benchmarks.speed --sections peers step --repeats 3 --rows 2000
+    python -m benchmarks.speed --sections curves profile --name speed-scaling
 
 Sections: ``peers`` (fit and score against PyOD's Anomaly Transformer and DeepOD's TimesNet at equal
 size), ``step`` (the flagship's training against the straightforward composition in
 `benchmarks/composition.py`), ``curves`` (rows, channels, window, batch), ``profile`` (the phases of
 a fit and of scoring), ``import`` (fresh interpreters). Medians over the rounds, with the smallest
-and the largest, go to ``docs/results/speed.md``, every single measurement to ``speed.csv``. Memory
-has a command of its own, `benchmarks/memory.py`.
+and the largest, go to ``docs/results/speed.md``, every single measurement to ``speed.csv``; ``--name``
+gives a run of some sections a page of its own. Memory has a command of its own, `benchmarks/memory.py`.
 
 DeepOD pins packages that are long out of date. It runs without them, from a folder of its own::
 
@@ -86,7 +87,8 @@ STEP_WINDOW = 96  # the default; STEP_PERIODS divide it, as the composition need
 STEP_PERIODS = (24, 12, 8)
 STEP_KERNELS = (6, 4)  # the papers' and the flagship's default
 EPOCH_WINDOWS = 1024  # windows in the epoch whose steps are timed
-FLAGSHIP_SIZE, FLAGSHIP_HEADS, FLAGSHIP_LAYERS = 16, 4, 2  # the flagship's defaults
+FLAGSHIP_SIZE, FLAGSHIP_LAYERS = 16, 2  # the flagship's defaults
+FLAGSHIP_HEADS = 4  # its default is one
 CURVE_ROWS = (1000, 2000, 4000, 8000)
 CURVE_CHANNELS = (1, 5, 25, 100)
 CURVE_WINDOWS = (50, 100, 200)
@@ -399,10 +401,10 @@ def import_section(run: Interleave) -> Section:
 # The command
 
 
-def write_page(sections: Sequence[Section], out_dir: Path, command: str, device: str) -> list[Path]:
-    """Write ``speed.md`` and ``speed.csv``."""
+def write_page(sections: Sequence[Section], out_dir: Path, name: str, command: str, device: str) -> list[Path]:
+    """Write the page and the table of that name."""
     out_dir.mkdir(parents=True, exist_ok=True)
-    page, table = out_dir / "speed.md", out_dir / "speed.csv"
+    page, table = out_dir / f"{name}.md", out_dir / f"{name}.csv"
     bullets = [
         f"Made by `{command}`.",
         f"Machine: {machine_sentence(device)}.",
@@ -440,6 +442,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--warm-ups", type=int, default=DEFAULT_WARM_UPS, help="rounds before them")
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--device", default=default.device)
+    parser.add_argument("--name", default="speed", help="of the page and the table (speed)")
     parser.add_argument("--out", type=Path, default=DEFAULT_RESULTS, help="folder of the page (docs/results)")
     return parser
 
@@ -474,7 +477,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "import": lambda: import_section(run),
     }
     sections = [makers[name]() for name in SECTIONS if name in options.sections]
-    for path in write_page(sections, options.out, command_text("benchmarks.speed", arguments), options.device):
+    command = command_text("benchmarks.speed", arguments)
+    for path in write_page(sections, options.out, options.name, command, options.device):
         print(path)
 
 

@@ -211,12 +211,12 @@ class TestCommand:
     def test_the_page_says_how_it_was_made_and_the_csv_holds_every_round(self, tmp_path):
         speed.main(
             "--sections peers --rows 120 --channels 2 --window 40 --model-size 8 --heads 2 --layers 1 --kernels 2 "
-            f"--repeats 2 --warm-ups 0 --threads 1 --out {tmp_path}".split()
+            f"--repeats 2 --warm-ups 0 --threads 1 --name small --out {tmp_path}".split()
         )
-        page = (tmp_path / "speed.md").read_text()
+        page = (tmp_path / "small.md").read_text()
         assert "python -m benchmarks.speed --sections peers --rows 120" in page
         assert "PyOD AnomalyTransformer" in page
-        with (tmp_path / "speed.csv").open() as file:
+        with (tmp_path / "small.csv").open() as file:
             rounds = [row for row in csv.DictReader(file) if row["contender"] == "PyOD AnomalyTransformer"]
         assert [(row["measure"], row["repeat"]) for row in rounds] == [
             (measure, repeat) for measure in ("fit", "fit CPU", "score", "score CPU") for repeat in "01"
