@@ -76,9 +76,9 @@ def test_scores_of_different_calls_are_comparable(X):
 
 
 def test_parameters_set_after_fit_wait_for_the_next_fit(X):
-    detector = TimesNetDetector(**TINY).fit(X)
+    detector = TimesNetDiscrepancyDetector(**TINY).fit(X)
     before = detector.decision_function(X)
-    detector.set_params(window_size=64, smoothing=1, level_weight=0.0)
+    detector.set_params(window_size=64, smoothing=1, level_weight=0.0, score_rule="product", n_masks=0)
     np.testing.assert_array_equal(detector.decision_function(X), before)
 
 

@@ -286,21 +286,21 @@ class BaseDeepDetector(BaseDetector):
 
     def _calibrate(self, values: NDArray[np.float32], borders: NDArray[np.intp], device: torch.device) -> None:
         """Learn what is usual from the training rows, then score them as any rows are scored."""
-        windows = self._scoring_windows(values, borders)
+        windows, rule = self._scoring_windows(values, borders), self._score_rule()
         self.position_calibration_ = calibrate_positions(
             self.network_,
             windows,
-            with_discrepancy=self._score_rule() in DISCREPANCY_RULES,
+            with_discrepancy=rule in DISCREPANCY_RULES,
             batch_size=self.batch_size,
             device=device,
         )
-        evidence = self._evidence(windows, self._learn_memory(windows, borders, device), device)
+        evidence = self._evidence(windows, self._learn_memory(windows, borders, device), rule, device)
         if not np.isfinite(evidence.error).all():  # the last step made these weights, and no loss has judged them
             raise TrainingError(
                 f"The trained network rebuilds rows as NaN or infinite. Lower learning_rate (now {self.learning_rate})."
             )
         self.row_scorer_ = RowScorer.learn(
-            self._score_rule(),
+            rule,
             self.smoothing,
             self.level_weight,
             evidence,
@@ -336,13 +336,15 @@ class BaseDeepDetector(BaseDetector):
         stride = self.score_stride or max(1, window_size // WINDOWS_OVER_A_ROW)
         return WindowSet(values, window_starts(borders, window_size, min(stride, window_size)), window_size)
 
-    def _evidence(self, windows: WindowSet, remembered: NDArray[np.float64] | None, device: torch.device) -> Evidence:
+    def _evidence(
+        self, windows: WindowSet, remembered: NDArray[np.float64] | None, rule: str, device: torch.device
+    ) -> Evidence:
         return gather_evidence(
             self.network_,
             windows,
             self.position_calibration_,
             memory=remembered,
-            with_product=self._score_rule() == "product",
+            with_product=rule == "product",
             batch_size=self.batch_size,
             device=device,
         )
@@ -354,7 +356,7 @@ class BaseDeepDetector(BaseDetector):
         device = next(self.network_.parameters()).device
         windows = self._scoring_windows(self.scaling_(rows), borders)
         remembered = None if self.memory_scorer_ is None else self.memory_scorer_(windows, borders, device)
-        return self._evidence(windows, remembered, device), borders
+        return self._evidence(windows, remembered, self.row_scorer_.rule, device), borders
 
     def decision_function(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
         """Anomaly score of each row.
