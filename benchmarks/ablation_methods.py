@@ -24,6 +24,7 @@ from timesad.nn.minimax import maximise_phase, minimise_phase
 from timesad.training import Phase
 
 from .contract import Method, Setup, index_methods
+from .equal_size import OFFICIAL_WEIGHT
 from .historic_mistakes import DoubleMaximise, IdenticalLosses, LooksThroughPrior, SwappedPhases
 from .methods import METHODS as PEERS
 from .score_rules import REFERENCE_RULE, EveryRule, ScoreRule
@@ -34,6 +35,7 @@ __all__ = [
     "EPOCH_SIZE",
     "FACTORS",
     "METHODS",
+    "OBJECTIVE",
     "PLACEBO",
     "SMALL",
     "VARIANTS",
@@ -44,6 +46,7 @@ __all__ = [
 SMALL = "small"
 CROSS = "cross"
 PLACEBO = "placebo"
+OBJECTIVE = "objective"
 BASELINE = "baseline"
 PEER_BASELINES = ("window-pca", "random-score")
 
@@ -226,6 +229,13 @@ RANDOM_SERIES = Level(
     "random-series", "placebo: noise in the place of S; what is left in D is P's width", override=RandomSeries
 )
 
+# What D and its weight are, beside the default alone.
+JENSEN_SHANNON = Level("jensen-shannon", "a bounded divergence in the place of the symmetric KL", {"divergence": "js"})
+WEIGHTS = tuple(
+    Level(f"k-{k:g}", f"k = {k:g} in the place of the one that gives both terms one size", {"discrepancy_weight": k})
+    for k in (0.1, OFFICIAL_WEIGHT)
+)
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -309,16 +319,19 @@ PLACEBO_VARIANTS = (
     Variant((RANDOM_SERIES,)),
     Variant((FIXED_WIDTH, RANDOM_SERIES)),
 )
+OBJECTIVE_VARIANTS = tuple(Variant((level,)) for level in (JENSEN_SHANNON, *WEIGHTS))
 
 
 def family(variant: Variant) -> str:
-    """Return "small" for the default, single changes and a few joint trunks, else "placebo" or "cross"."""
+    """Return "small" for the default, single changes of a factor and a few joint trunks, else what it belongs to."""
     if variant in PLACEBO_VARIANTS:
         return PLACEBO
+    if variant in OBJECTIVE_VARIANTS:
+        return OBJECTIVE
     return SMALL if len(variant.changes) <= 1 or variant.name in JOINT_IN_SMALL else CROSS
 
 
-VARIANTS = {variant.name: variant for variant in (*crossed(), *PLACEBO_VARIANTS)}
+VARIANTS = {variant.name: variant for variant in (*crossed(), *PLACEBO_VARIANTS, *OBJECTIVE_VARIANTS)}
 METHODS = index_methods(
     (
         *(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .ablation_methods import FACTORS, METHODS, PLACEBO, VARIANTS
+from .ablation_methods import CROSS, FACTORS, METHODS, SMALL, VARIANTS
 from .contract import Record
 from .measure import HEAD_METRIC
 from .measure import VARIANTS as VERSIONS
@@ -29,7 +29,7 @@ PLACEBOS = {
     "grid": ("fixed-width.random-series", "shuffled-phases"),
     "contrast": ("fixed-width.random-series",),
 }
-CROSSED = tuple(name for name in VARIANTS if METHODS[name].family != PLACEBO)
+CROSSED = tuple(name for name in VARIANTS if METHODS[name].family in (SMALL, CROSS))
 RULES = tuple(dict.fromkeys(rule.name for variant in VARIANTS.values() for rule in variant.rules))
 
 
@@ -70,10 +70,10 @@ def main_effects_table(means: dict[str, float | None]) -> str:
 
 
 def levels_table() -> str:
-    """Return what every level is, factor by factor, and the placebos."""
+    """Return what every level is, factor by factor, and those beside the factors."""
     levels = dict.fromkeys(level for factor in FACTORS for level in factor)
-    placebos = {change: None for variant in VARIANTS.values() for change in variant.changes if change not in levels}
-    return markdown_table(["level", "what it is"], [[level.name, level.what] for level in (*levels, *placebos)])
+    beside = {change: None for variant in VARIANTS.values() for change in variant.changes if change not in levels}
+    return markdown_table(["level", "what it is"], [[level.name, level.what] for level in (*levels, *beside)])
 
 
 def added_pairs(names: Iterable[str]) -> dict[str, tuple[str, str]]:

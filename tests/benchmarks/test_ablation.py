@@ -16,6 +16,7 @@ from benchmarks.ablation_methods import (
     CROSS,
     FACTORS,
     METHODS,
+    OBJECTIVE,
     PLACEBO,
     SMALL,
     VARIANTS,
@@ -45,6 +46,7 @@ TINY = {
 }
 SETUP = Setup(window=16, n_channels=2, n_fit_rows=240, seed=0)
 SETTINGS = Settings(window=16, smoothing=8)
+TRAINED = (SMALL, PLACEBO, OBJECTIVE)  # families of which every variant is trained here
 HOOKS = ("_phases", "_priors", "_network_class")
 RULE_NAMES = [rule.name for rule in VARIANTS["default"].rules]
 
@@ -71,10 +73,10 @@ def same(one, other):
 @pytest.fixture(scope="module")
 def trained(waves):
     """Every variant of the small study and the placebos, trained on `waves`. Not to be trained again."""
-    return {name: tiny(name).fit(waves) for name, m in METHODS.items() if m.family in (SMALL, PLACEBO)}
+    return {name: tiny(name).fit(waves) for name, m in METHODS.items() if m.family in TRAINED}
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.family in (SMALL, PLACEBO)])
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.family in TRAINED])
 def test_every_variant_gives_one_finite_score_for_each_row_and_rule(name, trained, waves):
     every = trained[name]
     assert every.decision_scores_.shape == (len(waves), len(METHODS[name].scores))
@@ -113,7 +115,7 @@ def test_contrast_is_close_to_the_local_and_far_from_the_grid_prior(trained, wav
     [
         name
         for name, variant in VARIANTS.items()
-        if METHODS[name].family in (SMALL, PLACEBO) and not {"joint", "alternating", "untrained"} & set(name.split("."))
+        if METHODS[name].family in TRAINED and not {"joint", "alternating", "untrained"} & set(name.split("."))
     ],
 )
 def test_reconstruction_beside_a_detached_trunk_is_plain_timesnets(name, trained, waves):
@@ -206,9 +208,9 @@ def test_shuffled_phases_keep_each_cycles_mass_and_evenness_but_not_the_period()
     assert grid[lag, lag + period].mean() > 1.2 * shuffled[lag, lag + period].mean()
 
 
-def test_full_study_is_every_combination_and_the_placebos():
+def test_full_study_is_every_combination_and_what_stands_beside_them():
     n_crossed = int(np.prod([len(factor) for factor in FACTORS]))
-    assert len(VARIANTS) == n_crossed + sum(method.family == PLACEBO for method in METHODS.values())
+    assert len(VARIANTS) == n_crossed + sum(method.family in (PLACEBO, OBJECTIVE) for method in METHODS.values())
     assert sum(method.family in (SMALL, CROSS) for method in METHODS.values()) == n_crossed
     for factor in FACTORS:
         assert {level.name for level in factor[1:]} <= {n for n, m in METHODS.items() if m.family == SMALL}
