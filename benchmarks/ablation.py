@@ -24,7 +24,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .ablation_methods import BASELINE, CROSS, EPOCH_SIZE, METHODS, OBJECTIVE, PLACEBO, SMALL
+from .ablation_methods import BASELINE, CROSS, EPOCH_SIZE, FURTHER, METHODS, PLACEBO, SMALL
 from .ablation_tables import rule_lines, sections
 from .command import (
     DEFAULT_SEEDS,
@@ -86,7 +86,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse
     options = parser.parse_args(arguments)
     if options.full:
         parser.set_defaults(
-            methods=[*SMALL_METHODS, OBJECTIVE, CROSS],
+            methods=[*SMALL_METHODS, FURTHER, CROSS],
             first_series=None,
             seeds=list(DEFAULT_SEEDS),
             protocols=list(PROTOCOLS),

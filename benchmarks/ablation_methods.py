@@ -34,8 +34,8 @@ __all__ = [
     "CROSS",
     "EPOCH_SIZE",
     "FACTORS",
+    "FURTHER",
     "METHODS",
-    "OBJECTIVE",
     "PLACEBO",
     "SMALL",
     "VARIANTS",
@@ -46,7 +46,7 @@ __all__ = [
 SMALL = "small"
 CROSS = "cross"
 PLACEBO = "placebo"
-OBJECTIVE = "objective"
+FURTHER = "further"
 BASELINE = "baseline"
 PEER_BASELINES = ("window-pca", "random-score")
 
@@ -55,6 +55,7 @@ PEER_BASELINES = ("window-pca", "random-score")
 EPOCH_SIZE = 512
 
 NOISE_SEED = 0  # the noise of the placebos is the same in every run; what the seed of a run varies is the network
+NEAR_ROWS = 8  # the default patch: as far as a row's neighbours are hidden with it
 DOUBLED = 2.0  # reconstructions a step: as many as the simultaneous schedule counts
 
 
@@ -165,6 +166,31 @@ class RandomSeries(TimesNetDiscrepancyDetector):
     _network_class = RandomSeriesNetwork
 
 
+class LookAwayAttention(AnomalyAttention):
+    """S forbids a row itself and its neighbours: what is left are rows further away, and other cycles."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Associations]:
+        associations = super().forward(x)[1]
+        position = torch.arange(x.shape[1], device=x.device)
+        near = (position[:, None] - position).abs() < NEAR_ROWS
+        further = associations.series.masked_fill(near, 0.0).clamp_min(torch.finfo(x.dtype).tiny)
+        series = further / further.sum(dim=-1, keepdim=True)
+        value = self.split_heads(x)[2]
+        return self.join_heads(series @ value), associations._replace(series=series)
+
+
+class LookAwayNetwork(TimesNetDiscrepancyNetwork):
+    """The flagship's network on `LookAwayAttention`."""
+
+    attention_class = LookAwayAttention
+
+
+class LookAway(TimesNetDiscrepancyDetector):
+    """No row is associated with what lies next to it."""
+
+    _network_class = LookAwayNetwork
+
+
 # Factors, levels and variants
 
 
@@ -207,10 +233,11 @@ TRAINING = (
 FIXED_WIDTH = Level(
     "fixed-width", "placebo: the same Gaussian with one width for all rows, never learned", override=FixedWidth
 )
+GRID = Level("grid", "Gaussian over phase and cycle of the learned periods", {"prior": "grid"})
 PRIORS = (
     Level("local", "Gaussian over time, learnable widths"),
     FIXED_WIDTH,
-    Level("grid", "Gaussian over phase and cycle of the learned periods", {"prior": "grid"}),
+    GRID,
     Level("shuffled-phases", "placebo: the grid with its rows shuffled in each cycle", override=ShuffledPhases),
     Level("contrast", "local and grid", {"prior": "contrast"}, more_rules=CONTRAST_RULES),
 )
@@ -218,9 +245,10 @@ ATTENTION = (
     Level("series", "S carries the values"),
     Level("mixed", "mistake: (P + S) / 2 carries the values", override=LooksThroughPrior),
 )
+JOINT = Level("joint", "association and TimesNet train together", {"association_trunk": "joint"})
 TRUNK = (
     Level("detached", "the association reads TimesNet's features and trains none of them"),
-    Level("joint", "association and TimesNet train together", {"association_trunk": "joint"}),
+    JOINT,
 )
 FACTORS = (TRAINING, PRIORS, ATTENTION, TRUNK)
 
@@ -229,12 +257,13 @@ RANDOM_SERIES = Level(
     "random-series", "placebo: noise in the place of S; what is left in D is P's width", override=RandomSeries
 )
 
-# What D and its weight are, beside the default alone.
+# Beside the factors: what D and its weight are, and where S may look.
 JENSEN_SHANNON = Level("jensen-shannon", "a bounded divergence in the place of the symmetric KL", {"divergence": "js"})
 WEIGHTS = tuple(
     Level(f"k-{k:g}", f"k = {k:g} in the place of the one that gives both terms one size", {"discrepancy_weight": k})
     for k in (0.1, OFFICIAL_WEIGHT)
 )
+LOOK_AWAY = Level("look-away", f"S forbids all rows nearer than {NEAR_ROWS}", override=LookAway)
 
 
 @dataclass(frozen=True)
@@ -319,19 +348,23 @@ PLACEBO_VARIANTS = (
     Variant((RANDOM_SERIES,)),
     Variant((FIXED_WIDTH, RANDOM_SERIES)),
 )
-OBJECTIVE_VARIANTS = tuple(Variant((level,)) for level in (JENSEN_SHANNON, *WEIGHTS))
+FURTHER_VARIANTS = (
+    *(Variant((level,)) for level in (JENSEN_SHANNON, *WEIGHTS)),
+    Variant((GRID, LOOK_AWAY)),
+    Variant((GRID, LOOK_AWAY, JOINT)),
+)
 
 
 def family(variant: Variant) -> str:
     """Return "small" for the default, single changes of a factor and a few joint trunks, else what it belongs to."""
     if variant in PLACEBO_VARIANTS:
         return PLACEBO
-    if variant in OBJECTIVE_VARIANTS:
-        return OBJECTIVE
+    if variant in FURTHER_VARIANTS:
+        return FURTHER
     return SMALL if len(variant.changes) <= 1 or variant.name in JOINT_IN_SMALL else CROSS
 
 
-VARIANTS = {variant.name: variant for variant in (*crossed(), *PLACEBO_VARIANTS, *OBJECTIVE_VARIANTS)}
+VARIANTS = {variant.name: variant for variant in (*crossed(), *PLACEBO_VARIANTS, *FURTHER_VARIANTS)}
 METHODS = index_methods(
     (
         *(

@@ -15,8 +15,8 @@ from benchmarks import ablation
 from benchmarks.ablation_methods import (
     CROSS,
     FACTORS,
+    FURTHER,
     METHODS,
-    OBJECTIVE,
     PLACEBO,
     SMALL,
     VARIANTS,
@@ -46,7 +46,7 @@ TINY = {
 }
 SETUP = Setup(window=16, n_channels=2, n_fit_rows=240, seed=0)
 SETTINGS = Settings(window=16, smoothing=8)
-TRAINED = (SMALL, PLACEBO, OBJECTIVE)  # families of which every variant is trained here
+TRAINED = (SMALL, PLACEBO, FURTHER)  # families of which every variant is trained here
 HOOKS = ("_phases", "_priors", "_network_class")
 RULE_NAMES = [rule.name for rule in VARIANTS["default"].rules]
 
@@ -208,9 +208,19 @@ def test_shuffled_phases_keep_each_cycles_mass_and_evenness_but_not_the_period()
     assert grid[lag, lag + period].mean() > 1.2 * shuffled[lag, lag + period].mean()
 
 
+def test_looking_away_leaves_no_association_with_neighbours(trained, waves):
+    network = trained["grid.look-away"].detector.network_
+    x = torch.from_numpy(waves[: SETUP.window].astype(np.float32))[None]
+    (associations,) = network.associations(x)
+    rows = torch.arange(SETUP.window)
+    near = (rows[:, None] - rows).abs() < 8
+    torch.testing.assert_close(associations.series.sum(dim=-1), torch.ones_like(associations.series[..., 0]))
+    assert associations.series[..., near].max() < 1e-30 < associations.series[..., ~near].min()
+
+
 def test_full_study_is_every_combination_and_what_stands_beside_them():
     n_crossed = int(np.prod([len(factor) for factor in FACTORS]))
-    assert len(VARIANTS) == n_crossed + sum(method.family in (PLACEBO, OBJECTIVE) for method in METHODS.values())
+    assert len(VARIANTS) == n_crossed + sum(method.family in (PLACEBO, FURTHER) for method in METHODS.values())
     assert sum(method.family in (SMALL, CROSS) for method in METHODS.values()) == n_crossed
     for factor in FACTORS:
         assert {level.name for level in factor[1:]} <= {n for n, m in METHODS.items() if m.family == SMALL}
