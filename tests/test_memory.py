@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import timesad.memory
 from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
 from timesad.calibration import TailCalibration, smooth
-from timesad.memory import NEIGHBOURS, MemoryScorer, WindowMemory, fingerprints
+from timesad.memory import NEIGHBOURS, MemoryScorer, WindowMemory, fingerprints, softened
 from timesad.windows import WindowSet, window_starts
 
 WINDOW = 12
@@ -139,22 +141,41 @@ def test_an_anomaly_in_training_hardly_sets_the_unit():
 
 
 def test_the_score_is_the_definition(train, rows):
-    """Half the window's and half the smoothed row's root distance, each in its unit, in the farthest channel."""
+    """Half the window's root distance and half the larger of the row's, smoothed over 5 and over 13 rows."""
     memory, borders, ends = WindowMemory.learn(windows_of(train), 1000), np.array([0, 300]), np.array([0, 90])
     scorer, _ = MemoryScorer.learn(memory, windows_of(train), 5, borders, "cpu")
     counted = distances(memory, train, own_counts=True)
-    pairs = zip(distances(memory, train), counted, distances(memory, rows), strict=True)
-    expected = []
-    for number, kinds in enumerate(pairs):
-        width = (1, 5)[number]  # only the row's own distance is smoothed
+    of_window, of_row = zip(distances(memory, train), counted, distances(memory, rows), strict=True)
+    calibrated = []
+    for kinds, width in ((of_window, 1), (of_row, 5), (of_row, 13)):
         scored, unit, new = (
             np.sqrt(smooth(kind.astype(float), width, where))
             for kind, where in zip(kinds, (borders, borders, ends), strict=True)
         )
         height = np.sort(unit, axis=0)[-5:].mean(axis=0) - np.median(unit, axis=0)
-        expected.append((new - np.median(scored, axis=0)) / np.maximum(height, 0.1))
+        calibrated.append((new - np.median(scored, axis=0)) / np.maximum(height, 0.1))
     found = scorer(windows_of(rows), ends, "cpu")
-    np.testing.assert_allclose(found, np.mean(expected, axis=0).max(axis=1), rtol=1e-6)
+    window, near, far = calibrated
+    np.testing.assert_allclose(found, ((window + np.maximum(near, far)) / 2).max(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("n_rows", "weight"), [(2 * WINDOW, 0.25), (6 * WINDOW, 0.75), (8 * WINDOW, 1.0), (300, 1.0)])
+def test_a_short_memory_counts_less(train, rows, n_rows, weight):
+    """Multiplied with another score it counts as one factor to the power of its weight: the ranks are the same."""
+    short, ends = train[:n_rows], np.array([0, 90])
+    memory = WindowMemory.learn(windows_of(short), 1000)
+    scorer, _ = MemoryScorer.learn(memory, windows_of(short), 5, np.array([0, n_rows]), "cpu")
+    assert scorer.weight == weight
+    whole = replace(scorer, weight=1.0)(windows_of(rows * 3), ends, "cpu")
+    assert whole.min() > 0
+    np.testing.assert_allclose(1 + scorer(windows_of(rows * 3), ends, "cpu"), (1 + whole) ** weight)
+
+
+def test_what_is_typical_stays_so_under_any_weight():
+    score = np.array([-2.0, -0.5, 0.0, 0.5, 3.0])
+    assert softened(score, 0.25)[:3].tolist() == [-2.0, -0.5, 0.0]
+    np.testing.assert_allclose(softened(score, 1.0), score)
+    assert (np.diff(softened(score, 0.25)) > 0).all()
 
 
 def test_training_rows_are_scored_as_any_rows(train):

@@ -66,14 +66,16 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         "discrepancy" by calibrated closeness of S and P; "sum" by both; "product" is the paper's softmax(-50 D) · error
         within each window.
     memory_size : int, default=4096
-        Training windows, evenly spread, that the rule "memory" compares each window with, channel by channel.
+        Training windows, evenly spread, that the rule "memory" compares each window with, channel by channel. Where
+        the training rows hold fewer than eight windows side by side, the memory counts less in proportion.
     association_trunk : {"detached", "joint"}, default="detached"
         "detached": the association reads TimesNet's features without training them, and the reconstruction is plain
         TimesNet's to the bit. "joint": its output is added to the features, and both train together.
     smoothing : int, default=64
         Rows over which each channel's error and level are smoothed; what half of these rows say counts twice, and the
-        score is smoothed again over an eighth. A row's own distance to the memory is smoothed over as many. Anomalies
-        much shorter than this are ranked better with a smaller number, longer ones with a larger. 1 is off.
+        score is smoothed again over an eighth. A row's own distance to the memory is smoothed over as many and over
+        three times as many. Anomalies much shorter than this are ranked better with a smaller number, longer ones with
+        a larger. 1 is off.
     level_weight : float, default=0.3
         Weight of a channel's smoothed level, calibrated as its error is, beside the error. A window that is brought to
         mean 0 rebuilds a shifted level for free; this is where the shift is seen. 0 is off.

@@ -12,7 +12,7 @@ distance is learned does everything count (`MemoryScorer`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +27,8 @@ __all__ = ["ChannelDistance", "MemoryScorer", "WindowMemory", "fingerprints"]
 
 NEIGHBOURS = 5  # windows that a distance is the mean of; one alone might be an anomaly of the training series
 CHUNK_WINDOWS = 256  # compared with the memory at a time
+FAR_TIMES = 3  # the far horizon of a row's own distance is so many times longer
+ENOUGH_WINDOWS = 8  # side by side in the training rows; with fewer the memory counts in proportion
 
 # Any odd numbers have an inverse modulo 2^64; these have their bits well spread (Steele & Vigna, 2022).
 ROW_MULTIPLIER = 0xD1342543DE82EF95
@@ -174,22 +176,27 @@ class WindowMemory:
 class MemoryScorer:
     """What the distance to the memory says of each row, calibrated per channel.
 
-    The strangest window that holds a row tells of shapes that never were, and the row's own distance where they are.
-    Both count the same, and of all channels the farthest.
+    The strangest window that holds a row tells of shapes that never were, and the row's own distance where they are:
+    near, where they are short, and far, where they last; the larger of the two. Window and row count the same, and of
+    all channels the farthest.
 
     Parameters
     ----------
     memory : WindowMemory
         What windows are compared with.
     smoothing : int
-        Rows that the row's own distance is smoothed over.
-    channels : tuple of (TailCalibration, TailCalibration)
-        Of the window's distance and of the row's, a pair for each channel.
+        Rows that the row's own distance is smoothed over at the near horizon; three times as many at the far one.
+    channels : tuple of MemoryTails
+        One a channel.
+    weight : float
+        What the memory counts, in (0, 1]: it is 1 for training rows of at least eight windows, side by side, and less
+        in proportion for fewer, which know little of what may be.
     """
 
     memory: WindowMemory
     smoothing: int
-    channels: tuple[tuple[TailCalibration, ...], ...]
+    channels: tuple[MemoryTails, ...]
+    weight: float
 
     @classmethod
     def learn(
@@ -212,38 +219,70 @@ class MemoryScorer:
         every = zip(memory.distances(windows, device), memory.distances(windows, device, own_counts=True), strict=True)
         for scored, with_own in every:
             evidence = memory_evidence(scored, smoothing, borders)
-            tails = tuple(
-                TailCalibration.learn(unit, n_blocks=1).centered_on(one)
-                for unit, one in zip(memory_evidence(with_own, smoothing, borders), evidence, strict=True)
-            )
+            tails = MemoryTails.learn(memory_evidence(with_own, smoothing, borders), evidence)
             channels.append(tails)
-            np.maximum(farthest, mean_of_calibrated(tails, evidence), out=farthest)
-        return cls(memory, smoothing, tuple(channels)), farthest
+            np.maximum(farthest, tails(evidence), out=farthest)
+        weight = min(1.0, len(windows.values) / (ENOUGH_WINDOWS * windows.window_size))
+        return cls(memory, smoothing, tuple(channels), weight), softened(farthest, weight)
 
     def __call__(
         self, windows: WindowSet, borders: NDArray[np.intp], device: torch.device | str
     ) -> NDArray[np.float64]:
-        """Calibrated distance of each row in the channel where it is largest, (n_rows,)."""
+        """Calibrated and weighted distance of each row in the channel where it is largest, (n_rows,)."""
         farthest = np.full(len(windows.values), -np.inf)
         for tails, distance in zip(self.channels, self.memory.distances(windows, device), strict=True):
             evidence = memory_evidence(distance, self.smoothing, borders)
-            np.maximum(farthest, mean_of_calibrated(tails, evidence), out=farthest)
-        return farthest
+            np.maximum(farthest, tails(evidence), out=farthest)
+        return softened(farthest, self.weight)
 
 
-def memory_evidence(
-    distance: ChannelDistance, smoothing: int, borders: NDArray[np.intp]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The window's and the row's distance in standard deviations, (n_rows,) each, the latter smoothed."""
+def softened(score: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
+    """Score with 1 + what lies above 0 to the power of the weight: so it counts where scores are multiplied."""
+    above = np.maximum(score, 0.0)
+    return np.minimum(score, 0.0) + np.expm1(weight * np.log1p(above))
+
+
+class MemoryEvidence(NamedTuple):
+    """One channel's distances to the memory in standard deviations, (n_rows,) each.
+
+    Parameters
+    ----------
+    window : ndarray
+        Of the strangest window that holds the row.
+    near, far : ndarray
+        Of the row itself, smoothed over either horizon.
+    """
+
+    window: NDArray[np.float64]
+    near: NDArray[np.float64]
+    far: NDArray[np.float64]
+
+
+def memory_evidence(distance: ChannelDistance, smoothing: int, borders: NDArray[np.intp]) -> MemoryEvidence:
+    """Roots of a channel's distances, those of the row smoothed."""
     of_window, of_row = (squares.astype(np.float64) for squares in distance)
-    return np.sqrt(of_window), root_mean_square(of_row, smoothing, borders)
+    far_smoothing = 1 + FAR_TIMES * (smoothing - 1)  # 1 stays off
+    near, far = (root_mean_square(of_row, width, borders) for width in (smoothing, far_smoothing))
+    return MemoryEvidence(np.sqrt(of_window), near, far)
 
 
-def mean_of_calibrated(
-    tails: Sequence[TailCalibration], evidence: Sequence[NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """Mean of several kinds of evidence, each calibrated by its own tail."""
-    return np.mean([tail(one) for tail, one in zip(tails, evidence, strict=True)], axis=0)
+class MemoryTails(NamedTuple):
+    """Calibration of one channel's `MemoryEvidence`."""
+
+    window: TailCalibration
+    near: TailCalibration
+    far: TailCalibration
+
+    @classmethod
+    def learn(cls, with_own: MemoryEvidence, scored: MemoryEvidence) -> MemoryTails:
+        """Units from training rows with everything counted, what is typical from the same rows as they are scored."""
+        pairs = zip(with_own, scored, strict=True)
+        return cls(*(TailCalibration.learn(unit, n_blocks=1).centered_on(one) for unit, one in pairs))
+
+    def __call__(self, evidence: MemoryEvidence) -> NDArray[np.float64]:
+        """Half the window's calibrated distance and half the row's, (n_rows,)."""
+        row = np.maximum(self.near(evidence.near), self.far(evidence.far))
+        return (self.window(evidence.window) + row) / 2
 
 
 def raise_to(
