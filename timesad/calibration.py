@@ -35,7 +35,7 @@ def smooth(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -
     Examples
     --------
     >>> import numpy as np
-    >>> from timesad.scoring import smooth
+    >>> from timesad.calibration import smooth
     >>> smooth(np.array([0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0]), width=3, borders=np.array([0, 7])).tolist()
     [0.0, 1.0, 2.0, 3.0, 2.0, 1.0, 0.0]
     """
