@@ -15,6 +15,7 @@ import torch
 import timesad._base
 import timesad.calibration
 from timesad._base import BaseDeepDetector
+from timesad.memory import WindowMemory
 from timesad.nn import TimesBlock
 from timesad.nn.fused import FusedAttention
 from timesad.scaling import ChannelScaling
@@ -88,6 +89,7 @@ WATCHED: tuple[tuple[Any, str, str], ...] = (
     (torch.Tensor, "backward", "backward"),
     (torch.optim.Adam, "step", "optimizer"),
     (OverlapAverage, "add", "overlap average"),
+    (WindowMemory, "_channel_distance", "memory"),
     (timesad.calibration, "uniform_filter1d", "smoothing"),
 )
 

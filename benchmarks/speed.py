@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed
     python -m benchmarks.speed --sections peers step --repeats 3 --rows 2000
-    python -m benchmarks.speed --sections curves profile --name speed-scaling
+    python -m benchmarks.speed --sections curves --name speed-scaling
 
 Sections: ``peers`` (fit and score against PyOD's Anomaly Transformer and DeepOD's TimesNet at equal
 size), ``step`` (the flagship's training against the straightforward composition in
@@ -294,8 +294,8 @@ def curves_section(size: Size, run: Interleave) -> Section:
     )
     parts, records = (
         [
-            f"Equal size as above, but {base.n_rows:,} rows and a window every {base.step}; the flagship with its "
-            "defaults. Median seconds (smallest–largest).\n"
+            f"Equal size as against the peers, {base.n_rows:,} rows and a window every {base.step}; the flagship with "
+            "its defaults. Median seconds (smallest–largest).\n"
         ],
         [],
     )

@@ -165,8 +165,8 @@ class TestPhases:
         phases = profile_phases(TimesNetDiscrepancyDetector, TINY)
         trained = {"windows", "convolution", "association", "loss", "backward", "optimizer", "the rest"}
         assert trained <= set(phases["training"])
-        assert {"windows", "overlap average", "smoothing"} <= set(phases["calibration"])
-        assert {"convolution", "overlap average", "scaling"} <= set(phases["scoring"])
+        assert {"windows", "memory", "overlap average", "smoothing"} <= set(phases["calibration"])
+        assert {"convolution", "memory", "overlap average", "scaling"} <= set(phases["scoring"])
         assert "association" not in phases["scoring"], "the rule reads the reconstruction alone"
         assert TimesNetDiscrepancyDetector.decision_function is before
 
