@@ -6,6 +6,7 @@ WORKERS ?= 2
 DATA ?=
 TRAIN_ROWS ?=
 OUT ?= demo.png
+SMOOTHING ?=
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -41,7 +42,8 @@ $(OLDEST_READY): pyproject.toml setup.cfg constraints-oldest.txt
 
 demo: $(READY)
 	$(BIN)/python examples/demo.py \
-		$(if $(DATA),--data '$(DATA)') $(if $(TRAIN_ROWS),--train-rows '$(TRAIN_ROWS)') --out '$(OUT)'
+		$(if $(DATA),--data '$(DATA)') $(if $(TRAIN_ROWS),--train-rows '$(TRAIN_ROWS)') \
+		$(if $(SMOOTHING),--smoothing '$(SMOOTHING)') --out '$(OUT)'
 
 test: lint types
 	$(BIN)/pytest -n $(WORKERS)

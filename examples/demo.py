@@ -95,7 +95,7 @@ def main() -> None:
         parser.error("--train-rows needs --data: the shipped recording says itself where its training part ends")
     try:
         recording = load(args.data, args.train_rows)
-        outcomes = run_methods(recording, args.seed, args.epochs)
+        outcomes = run_methods(recording, args.seed, {"max_epochs": args.epochs, "smoothing": args.smoothing})
     except (OSError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
     faults = find_faults(recording)
@@ -111,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("demo.png"), help="the picture to write (default: demo.png)")
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.add_argument("--epochs", type=int, help="most passes over the training rows (default: the detector's own)")
+    parser.add_argument("--smoothing", type=int, help="rows to smooth over; less for short faults (default: its own)")
     return parser
 
 
@@ -130,11 +131,10 @@ def load(path: Path | None, train_rows: int | None) -> Bunch:
     return recording
 
 
-def run_methods(recording: Bunch, seed: int, epochs: int | None) -> list[Outcome]:
-    """Ours first, then what it has to beat: two detectors that look at single rows, and chance."""
-    detector = TimesNetDiscrepancyDetector(contamination=CONTAMINATION, random_state=seed, verbose=1)
-    if epochs is not None:
-        detector.set_params(max_epochs=epochs)
+def run_methods(recording: Bunch, seed: int, settings: dict[str, int | None]) -> list[Outcome]:
+    """Ours first, with the settings given, then what it has to beat: two detectors of single rows, and chance."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    detector = TimesNetDiscrepancyDetector(contamination=CONTAMINATION, random_state=seed, verbose=1, **given)
     rows, train_size = recording.data, recording.train_size
     scaler = make_pipeline(VarianceThreshold(), StandardScaler()).fit(rows[:train_size])
     scaled = scaler.transform(rows)

@@ -128,6 +128,7 @@ def test_demo_without_labels_claims_no_metric(
         (["--data", "plant.csv", "--train-rows", "0"], "train_size=0"),
         (["--data", "plant.csv", "--train-rows", "12"], "12 rows"),
         (["--data", "plant.csv", "--epochs", "0"], "max_epochs"),
+        (["--data", "plant.csv", "--smoothing", "0"], "smoothing"),
         (["--train-rows", "12"], "--data"),
     ],
 )
