@@ -59,6 +59,7 @@ class ScoreRule:
             self.turn(evidence),
             borders,
             n_blocks=self.n_blocks,
+            memory_weight=scorer.memory_weight,
         )
 
     def score(self, scorer: RowScorer, evidence: Evidence, borders: NDArray[np.intp]) -> FloatArray:

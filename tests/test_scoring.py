@@ -48,6 +48,15 @@ def test_parts_add_up_to_the_score(X, rule):
     assert parts.discrepancy.shape[1] == (2 if rule in ("discrepancy", "sum") else 0)
 
 
+@pytest.mark.parametrize(("n_rows", "weight"), [(160, 0.0), (176, 0.5), (192, 1.0)])
+def test_a_short_memory_counts_less(X, n_rows, weight):
+    """Not at all in five windows of training rows or fewer: then the rows rank as by their reconstruction."""
+    parts = TimesNetDiscrepancyDetector(**TINY, n_heads=2).fit(X[:n_rows]).explain(X)
+    reconstruction = np.maximum(1 + parts.reconstruction + parts.level, 0.05)
+    memory = np.maximum(1 + parts.memory, 0.05)
+    np.testing.assert_allclose((1 + parts.score) ** 2, reconstruction * memory**weight)
+
+
 def test_the_guilty_channel_is_named(X):
     spoiled = X.copy()
     spoiled[400:410, 1] += 5.0

@@ -56,7 +56,8 @@ class AnomalyTransformerDetector(AssociationDetector):
         within each window.
     memory_size : int, default=4096
         Training windows, evenly spread, that the rule "memory" compares each window with, channel by channel. Where
-        the training rows hold fewer than eight windows side by side, the memory counts less in proportion.
+        the training rows hold fewer than six windows side by side, the memory counts less, and with five or fewer not
+        at all: a distance is the mean of the five nearest.
     smoothing : int, default=64
         Rows over which each channel's error and level are smoothed; what half of these rows say counts twice, and the
         score is smoothed again over an eighth. A row's own distance to the memory is smoothed over as many and over

@@ -306,6 +306,7 @@ class BaseDeepDetector(BaseDetector):
             evidence,
             borders,
             n_blocks=1 if self.clean_training else MIXED_BLOCKS,
+            memory_weight=0.0 if self.memory_scorer_ is None else self.memory_scorer_.weight,
         )
         self.decision_scores_ = self.row_scorer_(evidence, borders)
         self._classes = 2
@@ -401,8 +402,9 @@ class BaseDeepDetector(BaseDetector):
             n_priors), without columns where the score uses none. For the rules "reconstruction", "discrepancy" and
             "sum", ``score`` is the sum of ``reconstruction``, ``level`` and the columns of ``discrepancy``, where parts
             that the rule does not use are zeros. For the rule "memory" it is ``sqrt((1 + reconstruction + level) * (1
-            + memory)) - 1``, with either factor at least 0.05. The published product does not divide into parts; its
-            other parts are those of "reconstruction".
+            + memory) ** w) - 1``, with either factor at least 0.05; the weight w is 1, but less where the training rows
+            hold fewer than six windows (``row_scorer_.memory_weight``). The published product does not divide into
+            parts; its other parts are those of "reconstruction".
         """
         evidence, borders = self._judge(X, groups)
         return self.row_scorer_.explain(evidence, borders)

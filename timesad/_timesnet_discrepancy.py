@@ -67,7 +67,8 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         within each window.
     memory_size : int, default=4096
         Training windows, evenly spread, that the rule "memory" compares each window with, channel by channel. Where
-        the training rows hold fewer than eight windows side by side, the memory counts less in proportion.
+        the training rows hold fewer than six windows side by side, the memory counts less, and with five or fewer not
+        at all: a distance is the mean of the five nearest.
     association_trunk : {"detached", "joint"}, default="detached"
         "detached": the association reads TimesNet's features without training them, and the reconstruction is plain
         TimesNet's to the bit. "joint": its output is added to the features, and both train together.

@@ -28,7 +28,6 @@ __all__ = ["ChannelDistance", "MemoryScorer", "WindowMemory", "fingerprints"]
 NEIGHBOURS = 5  # windows that a distance is the mean of; one alone might be an anomaly of the training series
 CHUNK_WINDOWS = 256  # compared with the memory at a time
 FAR_TIMES = 3  # the far horizon of a row's own distance is so many times longer
-ENOUGH_WINDOWS = 8  # side by side in the training rows; with fewer the memory counts in proportion
 
 # Any odd numbers have an inverse modulo 2^64; these have their bits well spread (Steele & Vigna, 2022).
 ROW_MULTIPLIER = 0xD1342543DE82EF95
@@ -189,8 +188,9 @@ class MemoryScorer:
     channels : tuple of MemoryTails
         One a channel.
     weight : float
-        What the memory counts, in (0, 1]: it is 1 for training rows of at least eight windows, side by side, and less
-        in proportion for fewer, which know little of what may be.
+        What the memory should count in a score, in [0, 1]: how many windows the training rows hold, side by side,
+        beyond five. Five are the neighbours of a distance, and from six on a training window, too, has as many that are
+        neither itself nor one another. Fewer know too little of what may be.
     """
 
     memory: WindowMemory
@@ -222,24 +222,19 @@ class MemoryScorer:
             tails = MemoryTails.learn(memory_evidence(with_own, smoothing, borders), evidence)
             channels.append(tails)
             np.maximum(farthest, tails(evidence), out=farthest)
-        weight = min(1.0, len(windows.values) / (ENOUGH_WINDOWS * windows.window_size))
-        return cls(memory, smoothing, tuple(channels), weight), softened(farthest, weight)
+        side_by_side = len(windows.values) / windows.window_size
+        weight = float(np.clip(side_by_side - NEIGHBOURS, 0.0, 1.0))
+        return cls(memory, smoothing, tuple(channels), weight), farthest
 
     def __call__(
         self, windows: WindowSet, borders: NDArray[np.intp], device: torch.device | str
     ) -> NDArray[np.float64]:
-        """Calibrated and weighted distance of each row in the channel where it is largest, (n_rows,)."""
+        """Calibrated distance of each row in the channel where it is largest, (n_rows,)."""
         farthest = np.full(len(windows.values), -np.inf)
         for tails, distance in zip(self.channels, self.memory.distances(windows, device), strict=True):
             evidence = memory_evidence(distance, self.smoothing, borders)
             np.maximum(farthest, tails(evidence), out=farthest)
-        return softened(farthest, self.weight)
-
-
-def softened(score: NDArray[np.float64], weight: float) -> NDArray[np.float64]:
-    """Score with 1 + what lies above 0 to the power of the weight: so it counts where scores are multiplied."""
-    above = np.maximum(score, 0.0)
-    return np.minimum(score, 0.0) + np.expm1(weight * np.log1p(above))
+        return farthest
 
 
 class MemoryEvidence(NamedTuple):

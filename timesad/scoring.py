@@ -155,6 +155,8 @@ class RowScorer:
         One a channel.
     priors : tuple of TailCalibration
         Of the smoothed closeness to each prior.
+    memory_weight : float
+        Power of the memory's factor in the product with it (`MemoryScorer`): with 0 it says nothing.
     """
 
     rule: str
@@ -162,6 +164,7 @@ class RowScorer:
     level_weight: float
     channels: tuple[ChannelScorer, ...]
     priors: tuple[TailCalibration, ...]
+    memory_weight: float
 
     @classmethod
     def learn(
@@ -173,6 +176,7 @@ class RowScorer:
         borders: NDArray[np.intp],
         *,
         n_blocks: int,
+        memory_weight: float = 1.0,
     ) -> RowScorer:
         """Calibrate on the evidence of training rows, in `n_blocks` blocks where anomalies may lie among them."""
         return cls(
@@ -185,6 +189,7 @@ class RowScorer:
             priors=tuple(
                 TailCalibration.learn(smooth(prior, smoothing, borders), n_blocks) for prior in evidence.by_prior()
             ),
+            memory_weight=memory_weight,
         )
 
     @property
@@ -245,7 +250,7 @@ class RowScorer:
         elif self.rule == "memory":
             assert evidence.memory is not None, "evidence was gathered without the memory"
             memory = evidence.memory
-            score = agreement(score, memory)
+            score = np.sqrt(factor(score) * factor(memory) ** self.memory_weight) - 1.0
         return Bunch(
             score=score,
             reconstruction=reconstruction,
@@ -261,10 +266,9 @@ class RowScorer:
         return score
 
 
-def agreement(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Geometric mean of two calibrated scores counted from -1, so that 0 stays typical.
+def factor(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A calibrated score to multiply with: typical is 1 and not 0.
 
-    What only one of them finds strange counts less than what both do.
+    In the geometric mean of two factors, what only one of them finds strange counts less than what both do.
     """
-    factors = (np.maximum(1.0 + score, SMALLEST_FACTOR) for score in (first, second))
-    return np.sqrt(np.multiply(*factors)) - 1.0
+    return np.maximum(1.0 + score, SMALLEST_FACTOR)
