@@ -37,6 +37,7 @@ from .series import REPOSITORY
 from .summary import SCORE, all_table_rows, table_rows
 
 DEFAULT_SEEDS = (0, 1, 2)
+SHOWN_SCORES = 5  # of a cell, in its line of progress
 DEFAULT_CELLS = REPOSITORY / "benchmarks" / "cells"
 DEFAULT_RESULTS = REPOSITORY / "docs" / "results"
 
@@ -92,9 +93,12 @@ def show_progress(record: Record, done: int, total: int) -> None:
     words = [f"[{done}/{total}]", record["protocol"], record["group"], record["series"], record["method"]]
     words.append(f"seed {record['seed']}:")
     if record["status"] == OK:
-        for row in table_rows(record):
+        rows = table_rows(record)
+        for row in rows[:SHOWN_SCORES]:
             score = f"{row[SCORE]} " if SCORE in row else ""
             words.append(f"{score}VUS-PR {row[RAW][HEAD_METRIC]:.3f}, smoothed {row[SMOOTHED][HEAD_METRIC]:.3f},")
+        if len(rows) > SHOWN_SCORES:
+            words.append(f"and {len(rows) - SHOWN_SCORES} more scores,")
         words.append(f"{record['fit_seconds'] + record['score_seconds']:.1f} s")
     else:
         words.append(f"{record['status']}: {record['error']}")
