@@ -43,9 +43,9 @@ class _SymmetricKL(torch.autograd.Function):
         return to_series, to_prior
 
 
-def log_ratio(series: Tensor, prior: Tensor, out: Tensor | None = None) -> Tensor:
-    """log((S + ε) / (P + ε)), written into `out` where there is one."""
-    return torch.add(series, LOG_FLOOR, out=out).div_(prior + LOG_FLOOR).log_()
+def log_ratio(series: Tensor, prior: Tensor) -> Tensor:
+    """log((S + ε) / (P + ε))."""
+    return (series + LOG_FLOOR).div_(prior + LOG_FLOOR).log_()
 
 
 def symmetric_kl(series: Tensor, prior: Tensor) -> Tensor:

@@ -17,12 +17,12 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .association import SMALLEST_EXPONENT, AnomalyAttention, Comparison, Divergence, LocalPrior, openness
-from .divergence import log_ratio, symmetric_kl
+from .divergence import LOG_FLOOR, symmetric_kl
 from .minimax import Route
 
 __all__ = ["FusedAttention"]
 
-MAP_SIZE = 150_000  # entries of one map on a processor: four of them fit its second cache
+MAP_SIZE = 150_000  # entries of the maps made at once on a processor; half or twice as many take the same time
 
 
 class FusedAttention(AnomalyAttention):
@@ -42,8 +42,8 @@ class FusedAttention(AnomalyAttention):
         if len(self.priors) > 1 or not isinstance(prior, LocalPrior) or divergence is not symmetric_kl:
             return super().compare(x, route, divergence)
         raws = self.raw_widths(x)
-        heads = (part.contiguous() for part in self.split_heads(x))
-        mixed, discrepancy = _AttendAndCompare.apply(*heads, prior.precision(raws[0]), prior.squared_distance, route)
+        by_head = (part.contiguous() for part in (*self.split_heads(x), prior.precision(raws[0])))
+        mixed, discrepancy = _AttendAndCompare.apply(*by_head, prior.squared_distance, route)
         return self.join_heads(mixed), Comparison(discrepancy[..., None], openness(raws))
 
 
@@ -51,7 +51,8 @@ class _AttendAndCompare(torch.autograd.Function):
     """(Q, K, V, 1/2σ², squared distances, route) -> S V, (batch, head, time, feature), and D, (batch, time).
 
     With r = log((S + ε) / (P + ε)), D's gradient is r + 1 - exp(-r) on S and 1 - r - exp(r) on P. From there it passes
-    through two softmaxes, whose logits are QKᵀ/√d and the squared distances times -1/2σ².
+    through two softmaxes, whose logits are QKᵀ/√d and the squared distances times -1/2σ². What is the same for a whole
+    row does not pass a softmax, so the ones are left out.
     """
 
     @staticmethod
@@ -63,67 +64,75 @@ class _AttendAndCompare(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         mixed = torch.empty_like(value)
         discrepancy = torch.empty_like(precision)  # (batch, head, time)
-        for part, (series, prior, ratio) in _pieces(query, 3):
-            _associate(query[part], key[part], precision[part], squared_distance, series, prior)
-            torch.matmul(series, value[part], out=mixed[part])
-            log_ratio(series, prior, out=ratio)
-            torch.sum(series.sub_(prior).mul_(ratio), dim=-1, out=discrepancy[part])
+        q, k, v, widths, to_mixed, to_discrepancy = _by_map(query, key, value, precision, mixed, discrepancy)
+        for part, (series, prior, ratio) in _pieces(q, 3):
+            _associate(q[part], k[part], widths[part], squared_distance, series, prior)
+            torch.bmm(series, v[part], out=to_mixed[part])
+            torch.div(series.add_(LOG_FLOOR), prior.add_(LOG_FLOOR), out=ratio).log_()
+            torch.sum(series.sub_(prior).mul_(ratio), dim=-1, out=to_discrepancy[part])
         return mixed, discrepancy.mean(dim=1)
 
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, to_mixed: Tensor | None, to_discrepancy: Tensor | None
+        ctx: Any, from_mixed: Tensor | None, from_discrepancy: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None, None]:
         query, key, value, precision, squared_distance = ctx.saved_tensors
-        to_query, to_key, to_value = (torch.empty_like(tensor) for tensor in (query, key, value))
-        to_mixed = torch.zeros_like(value) if to_mixed is None else to_mixed.contiguous()
-        tilt = torch.empty_like(precision)
+        on_query, on_key, on_value, tilt = (torch.empty_like(x) for x in (query, key, value, precision))
+        from_mixed = torch.zeros_like(value) if from_mixed is None else from_mixed.contiguous()
+        q, k, v, widths, g = _by_map(query, key, value, precision, from_mixed)
+        to_query, to_key, to_value, to_tilt = _by_map(on_query, on_key, on_value, tilt)
         on_series = on_prior = None
-        if to_discrepancy is not None:
-            of_a_head = to_discrepancy[:, None, :, None] / query.shape[1]  # (batch, 1, time, 1)
-            on_series = ctx.route.series * of_a_head if ctx.route.series else None
+        if from_discrepancy is not None:
+            of_a_head = (from_discrepancy[:, None] / query.shape[1]).expand_as(precision)  # (batch, head, time)
+            on_series = (ctx.route.series * of_a_head).flatten(0, 1)[..., None] if ctx.route.series else None
             on_prior = ctx.route.prior * of_a_head if ctx.route.prior else None
-        for part, (series, prior, ratio, spare) in _pieces(query, 4):
-            _associate(query[part], key[part], precision[part], squared_distance, series, prior)
-            torch.matmul(series.transpose(-2, -1), to_mixed[part], out=to_value[part])
-            log_ratio(series, prior, out=ratio)
+        for part, (series, prior, ratio, spare) in _pieces(q, 4):
+            _associate(q[part], k[part], widths[part], squared_distance, series, prior)
+            torch.bmm(series.mT, g[part], out=to_value[part])
+            if on_series is not None or on_prior is not None:
+                torch.add(series, LOG_FLOOR, out=ratio).div_(torch.add(prior, LOG_FLOOR, out=spare)).log_()
             if on_prior is not None:
                 # minus the gradient on P, times P, against the squared distance's deviation from its mean under P
-                pull = torch.exp(ratio, out=spare).add_(ratio).sub_(1.0).mul_(prior)
+                pull = torch.exp(ratio, out=spare).add_(ratio).mul_(prior)
                 mean = torch.linalg.vecdot(prior, squared_distance)
-                tilt[part] = torch.linalg.vecdot(pull, squared_distance) - pull.sum(dim=-1) * mean
-            torch.matmul(to_mixed[part], value[part].transpose(-2, -1), out=spare)
+                to_tilt[part] = torch.linalg.vecdot(pull, squared_distance) - pull.sum(dim=-1) * mean
+            torch.bmm(g[part], v[part].mT, out=spare)
             if on_series is not None:
                 torch.exp(torch.neg(ratio, out=prior), out=prior)  # P is not needed any more
-                spare.add_(ratio.sub_(prior).add_(1.0).mul_(on_series[part]))
+                spare.addcmul_(ratio.sub_(prior), on_series[part])
             spare.mul_(series)
             to_logits = spare.addcmul_(series, spare.sum(dim=-1, keepdim=True), value=-1.0)
-            torch.matmul(to_logits, key[part], out=to_query[part])
-            torch.matmul(to_logits.transpose(-2, -1), query[part], out=to_key[part])
-        to_precision = None if on_prior is None else on_prior[..., 0] * tilt
+            torch.bmm(to_logits, k[part], out=to_query[part])
+            torch.bmm(to_logits.mT, q[part], out=to_key[part])
+        on_precision = None if on_prior is None else on_prior * tilt
         scale = _scale(query)
-        return to_query.mul_(scale), to_key.mul_(scale), to_value, to_precision, None, None
+        return on_query.mul_(scale), on_key.mul_(scale), on_value, on_precision, None, None
 
 
-def _pieces(query: Tensor, n_maps: int) -> Iterator[tuple[slice, list[Tensor]]]:
-    """A few windows at a time: which, and so many maps to write into, (window, head, time, time) each.
+def _by_map(*tensors: Tensor) -> list[Tensor]:
+    """Views whose first axis counts maps: (batch, head, ...) -> (batch · head, ...)."""
+    return [tensor.view(-1, *tensor.shape[2:]) for tensor in tensors]
 
-    On an accelerator all windows are one piece: there the maps' size costs less than starting work for each piece.
+
+def _pieces(query: Tensor, n_buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
+    """A few maps at a time: which, and so many buffers to write them into, (map, time, time) each.
+
+    On an accelerator all maps are one piece: there their size costs less than starting work for each piece.
     """
-    batch, heads, time, _ = query.shape
-    at_once = max(1, MAP_SIZE // (heads * time * time)) if query.device.type == "cpu" else batch
-    maps = [query.new_empty(min(at_once, batch), heads, time, time) for _ in range(n_maps)]
-    for begin in range(0, batch, at_once):
-        end = min(begin + at_once, batch)
-        yield slice(begin, end), [tensor[: end - begin] for tensor in maps]
+    n_maps, time, _ = query.shape
+    at_once = max(1, MAP_SIZE // time**2) if query.device.type == "cpu" else n_maps
+    buffers = [query.new_empty(min(at_once, n_maps), time, time) for _ in range(n_buffers)]
+    for begin in range(0, n_maps, at_once):
+        end = min(begin + at_once, n_maps)
+        yield slice(begin, end), [buffer[: end - begin] for buffer in buffers]
 
 
 def _associate(
     query: Tensor, key: Tensor, precision: Tensor, squared_distance: Tensor, series: Tensor, prior: Tensor
 ) -> None:
-    """Write S and P into `series` and `prior`."""
-    torch.matmul(query * _scale(query), key.transpose(-2, -1), out=prior)
+    """Write S and P into `series` and `prior`, (map, time, time)."""
+    torch.baddbmm(prior, query, key.mT, beta=0.0, alpha=_scale(query), out=prior)
     torch.softmax(prior, dim=-1, out=series)
     torch.mul(squared_distance, -precision[..., None], out=prior).clamp_(min=SMALLEST_EXPONENT).exp_()
     prior.mul_(1.0 / prior.sum(dim=-1, keepdim=True))
