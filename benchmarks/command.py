@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from sklearn.utils import Bunch
 
+from .cell_table import Row, read_rows, restore
 from .contract import (
     DEFAULT_SMOOTHING,
     DEFAULT_WINDOW,
@@ -37,6 +39,8 @@ from .series import REPOSITORY
 from .summary import SCORE, all_table_rows, table_rows
 
 DEFAULT_SEEDS = (0, 1, 2)
+RESUME_FROM = "--resume-from"
+REPORT_ONLY = "--report-only"
 SHOWN_SCORES = 5  # of a cell, in its line of progress
 DEFAULT_CELLS = REPOSITORY / "benchmarks" / "cells"
 DEFAULT_RESULTS = REPOSITORY / "docs" / "results"
@@ -44,6 +48,13 @@ DEFAULT_RESULTS = REPOSITORY / "docs" / "results"
 
 def _window(text: str) -> int | str:
     return text if text == PERIOD_WINDOW else int(text)
+
+
+def _table(text: str) -> dict[str, list[Row]]:
+    try:
+        return read_rows(Path(text))
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +72,15 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--threads", type=int, default=1, help="threads of each cell")
     how.add_argument("--retry", nargs="+", choices=(FAILED, TIMEOUT), default=[], help="run such cells again")
     how.add_argument("--redo", nargs="+", default=[], metavar="METHOD", help="run finished cells of these again")
-    how.add_argument("--report-only", action="store_true", help="run nothing; report the finished cells")
+    how.add_argument(
+        RESUME_FROM,
+        type=_table,
+        nargs="+",
+        default=[],
+        metavar="CSV",
+        help="tables of earlier runs, for instance docs/results/peers.csv: their cells are finished here, too",
+    )
+    how.add_argument(REPORT_ONLY, action="store_true", help="run nothing; report the finished cells")
 
 
 def add_study_options(parser: argparse.ArgumentParser, groups: Sequence[str], methods: Sequence[str]) -> None:
@@ -84,8 +103,13 @@ def study_settings(options: argparse.Namespace) -> Settings:
 
 
 def command_text(module: str, arguments: Sequence[str]) -> str:
-    """Return the command as a reader types it in the repository's root."""
-    return shlex.join(["python", "-m", module, *arguments])
+    """Return the command as a reader types it in the repository's root, who has no finished cells to go on from."""
+    kept, option = ["python", "-m", module], ""
+    for argument in arguments:
+        option = argument if argument.startswith("--") else option
+        if option not in (REPORT_ONLY, RESUME_FROM):
+            kept.append(argument)
+    return shlex.join(kept)
 
 
 def show_progress(record: Record, done: int, total: int) -> None:
@@ -136,6 +160,7 @@ def run_study(
         Cells that have not run (with ``--report-only``).
     """
     cells = plan(methods, groups, protocols=protocols, seeds=options.seeds, settings=settings)
+    restore(cells, dict(ChainMap(*options.resume_from)), options.cells)
     if options.report_only:
         records, missing = collect(cells, options.cells)
         return all_table_rows(records), len(missing)

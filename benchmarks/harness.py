@@ -247,6 +247,7 @@ def finish(cell: Cell, cells_dir: Path, *, isolation: str, timeout: float) -> Re
         "isolation": isolation,
         "timeout_seconds": timeout,
         "environment": environment(),
+        "digest": cell.digest(),
     }
     if outcome.status == OK:
         record |= outcome.value

@@ -18,11 +18,12 @@ from statistics import fmean, stdev
 from pyod.models.pca import PCA
 
 from .baselines import NearestCentre, WindowedDetector
+from .cell_table import write_csv
 from .command import add_run_options, arguments_of, command_text, fail, run_study
 from .contract import NO_SCALING, UNSUPERVISED, Method, Record, Settings, Setup, index_methods
 from .isolation import OK
 from .measure import HEAD_METRIC, RAW
-from .report import environment_sentences, failures_table, markdown_table, number, write_csv
+from .report import environment_sentences, failures_table, markdown_table, number
 from .series import data_folder, load_groups
 
 GROUP = "tsb-ad-m"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .cell_table import write_csv
 from .comparison import CONFIDENCE, Comparison, compare, holm
 from .contract import (
     PEER_FAMILIES,
@@ -38,26 +38,6 @@ METRIC_LABELS = {
     "vus_roc": "VUS-ROC",
     "best_f1": "best F1 (threshold from the labels)",
 }
-PLAIN_COLUMNS = (
-    "protocol",
-    "group",
-    "series",
-    "method",
-    "family",
-    "seed",
-    "status",
-    "n_rows",
-    "n_channels",
-    "train_size",
-    "window",
-    "buffer",
-    "fit_seconds",
-    "score_seconds",
-    "cpu_seconds",
-    "memory_before_mb",
-    "memory_peak_mb",
-    "error",
-)
 ABSENT = "–"
 ERROR_CHARACTERS = 160
 
@@ -118,20 +98,6 @@ def number(value: float | None, digits: int = 3) -> str:
     return ABSENT if value is None else f"{value:.{digits}f}"
 
 
-def write_csv(records: Sequence[Record], path: Path) -> None:
-    """Write one line a cell, metrics as ``raw_…`` and ``smoothed_…`` columns."""
-    metric_columns = [f"{variant}_{metric}" for variant in VARIANTS for metric in METRICS]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*PLAIN_COLUMNS, *metric_columns])
-        for record in sorted(records, key=lambda r: tuple(r[c] for c in PLAIN_COLUMNS[:6])):
-            plain = [record.get(column, "") for column in PLAIN_COLUMNS]
-            metrics = [
-                record[variant][metric] if variant in record else "" for variant in VARIANTS for metric in METRICS
-            ]
-            writer.writerow([*plain, *metrics])
-
-
 def settings_sentences(settings: Settings) -> list[str]:
     """Return what is the same for all methods, one sentence each."""
     if settings.window == PERIOD_WINDOW:
@@ -184,7 +150,7 @@ def environment_sentences(records: Sequence[Record]) -> list[str]:
     sentences = ["Made with " + ", ".join(f"{key} {value}" for key, value in last.items()) + "."]
     if len(sources) > 1:
         sentences.append(
-            f"**The cells come from {len(sources)} states of timesad's source**; "
+            "**The cells come from several states of timesad's source**; "
             "rows of ours may not belong together. Run again with `--redo ours`."
         )
     return sentences

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from .cell_table import write_csv
 from .choices import CHOICES, DEFAULT, METHODS
 from .command import (
     add_run_options,
@@ -42,7 +43,6 @@ from .report import (
     number,
     seeds_sentence,
     settings_sentences,
-    write_csv,
 )
 from .series import GROUP_NAMES, load_groups
 from .summary import SCORE, group_means, series_values
