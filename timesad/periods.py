@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import detrend
 
 from .exceptions import PeriodFallbackWarning
 
@@ -36,6 +35,8 @@ def mean_spectrum(values: NDArray[np.floating], borders: NDArray[np.intp], segme
     spectrum : ndarray of shape (segment // 2 + 1,)
         Mean amplitude at 0, 1, … cycles per segment, of linearly detrended and Hann-tapered segments.
     """
+    from scipy.signal import detrend  # here, because it takes as long as the whole rest of `import timesad`
+
     begins = [
         (begin, min(segment, end - begin))
         for first, end in pairwise(borders)
