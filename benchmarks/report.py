@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ METRIC_LABELS = {
 }
 ABSENT = "–"
 ERROR_CHARACTERS = 160
+COUNTS = re.compile(r"\d+ of \d+")
 
 
 def no_sections(records: Sequence[Record]) -> list[str]:
@@ -249,12 +251,12 @@ def metrics_table(records: Sequence[Record], order: Sequence[str]) -> str:
 
 
 def failures_table(records: Sequence[Record]) -> str:
-    """Return the cells without a value, with their reason; equal reasons of a method in one row."""
+    """Return the cells without a value, with their reason; those that differ by counts only in one row."""
     reasons: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         if record["status"] != OK:
-            reason = (record["method"], record["status"], record["error"][:ERROR_CHARACTERS].replace("\n", " "))
-            reasons.setdefault(reason, []).append(record)
+            error = COUNTS.sub("n of m", record["error"])[:ERROR_CHARACTERS].replace("\n", " ")
+            reasons.setdefault((record["method"], record["status"], error), []).append(record)
     rows = [
         [method, status, str(len(cells)), ", ".join(sorted({cell["group"] for cell in cells})), error]
         for (method, status, error), cells in sorted(reasons.items())

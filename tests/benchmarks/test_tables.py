@@ -152,6 +152,12 @@ def test_markdown_cells_cannot_break_the_table(records):
     assert "| c | timeout | 3 | g, h |" in table
 
 
+def test_failures_that_differ_by_counts_only_are_one_row(records):
+    failed = next(record for record in records if record["status"] == "failed")
+    counted = [failed | {"error": f"{n} of {2 * n} scores are not finite"} for n in (3, 5)]
+    assert "| b | failed | 2 | g | n of m scores are not finite |" in failures_table(counted)
+
+
 def test_report_writes_every_cell_and_names_command_and_protocol(tmp_path, records):
     study = Study(
         "toys", "Toys", "python -m toys --all", Settings(), reference="a", n_missing=4, remarks=("A remark.",)
