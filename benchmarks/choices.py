@@ -19,10 +19,10 @@ from timesad.scoring import Loudest, RowScorer
 from timesad.windows import WindowSet
 
 from .contract import FloatArray, Method, Setup, index_methods
+from .left_out import DEFAULT
 
-__all__ = ["CHOICES", "DEFAULT", "METHODS", "Choice", "EveryChoice"]
+__all__ = ["CHOICES", "METHODS", "Choice", "EveryChoice"]
 
-DEFAULT = "default"
 FAMILY = "choices"
 
 

@@ -7,11 +7,11 @@ import importlib
 import numpy as np
 import pytest
 
-from benchmarks import score_choices
-from benchmarks.choices import CHOICES, DEFAULT, METHODS, MeanOfAll, MeanOfThree, every_choice
+from benchmarks import left_out, score_choices
+from benchmarks.choices import CHOICES, METHODS, MeanOfAll, MeanOfThree, every_choice
 from benchmarks.contract import Setup
 from benchmarks.harness import NO_ISOLATION
-from benchmarks.score_choices import chosen_without, left_out_table
+from benchmarks.left_out import DEFAULT, chosen_without, left_out_table
 from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
 
 WINDOW = 16
@@ -108,7 +108,7 @@ def test_the_group_left_out_has_no_voice():
 
 
 def test_the_page_has_every_number_and_group(tiny_groups, tmp_path, monkeypatch):
-    monkeypatch.setattr(score_choices, "load_groups", lambda names, data: tiny_groups)
+    monkeypatch.setattr(left_out, "load_groups", lambda names, data: tiny_groups)
     arguments = ["--cells", str(tmp_path / "cells"), "--out", str(tmp_path), "--isolation", NO_ISOLATION]
     score_choices.main([*arguments, "--window", "32", "--first-series", "1", "--protocols", "unsupervised"])
     text = (tmp_path / "score-choices.md").read_text(encoding="utf-8")
@@ -116,5 +116,5 @@ def test_the_page_has_every_number_and_group(tiny_groups, tmp_path, monkeypatch)
     for choice in CHOICES:
         assert f"| {choice.name} |" in text
     assert len((tmp_path / "score-choices.csv").read_text().splitlines()) == 1 + 2 * len(METHODS["score"].scores)
-    table = left_out_table({name: {"many": 0.5, "one": 0.5} for name in NAMES})
+    table = left_out_table({name: {"many": 0.5, "one": 0.5} for name in NAMES}, CHOICES[1:])
     assert table.count(f"| {DEFAULT} | {DEFAULT} |") == len({choice.number for choice in CHOICES}) - 1
