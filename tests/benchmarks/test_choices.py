@@ -7,11 +7,11 @@ import importlib
 import numpy as np
 import pytest
 
-from benchmarks import left_out, score_choices
+from benchmarks import left_out, score_choices, training_choices
 from benchmarks.choices import CHOICES, METHODS, MeanOfAll, MeanOfThree, every_choice
 from benchmarks.contract import Setup
 from benchmarks.harness import NO_ISOLATION
-from benchmarks.left_out import DEFAULT, chosen_without, left_out_table
+from benchmarks.left_out import DEFAULT, chosen_without, left_out_table, means_by_choice
 from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
 
 WINDOW = 16
@@ -118,3 +118,43 @@ def test_the_page_has_every_number_and_group(tiny_groups, tmp_path, monkeypatch)
     assert len((tmp_path / "score-choices.csv").read_text().splitlines()) == 1 + 2 * len(METHODS["score"].scores)
     table = left_out_table({name: {"many": 0.5, "one": 0.5} for name in NAMES}, CHOICES[1:])
     assert table.count(f"| {DEFAULT} | {DEFAULT} |") == len({choice.number for choice in CHOICES}) - 1
+
+
+def test_a_group_alone_chooses_nothing():
+    assert "nobody to choose" in left_out_table({name: {"one": 0.5} for name in NAMES}, CHOICES[1:])
+
+
+def test_a_choice_that_lacks_a_series_has_no_mean_of_its_group():
+    def record(group, series, value):
+        return {
+            "protocol": "semi-supervised",
+            "group": group,
+            "series": series,
+            "status": "ok",
+            "raw": {"vus_pr": value},
+        }
+
+    default = [record("a", "1", 0.2), record("a", "2", 0.4), record("b", "1", 0.5)]
+    means = means_by_choice({DEFAULT: default, "x": [record("a", "1", 0.9), record("b", "1", 0.6)]})
+    assert means == {DEFAULT: {"a": pytest.approx(0.3), "b": 0.5}, "x": {"b": 0.6}}
+
+
+def test_a_training_differs_from_the_default_in_its_parameter_alone():
+    setup = Setup(window=96, n_channels=2, n_fit_rows=480, seed=0)
+    default = training_choices.build(setup, training=None).detector.get_params()
+    for training in training_choices.TRAININGS:
+        found = training_choices.build(setup, training=training).detector.get_params()
+        expected = min(training.setting, 120) if training.parameter == "window_size" else training.setting
+        assert expected != default[training.parameter]
+        assert found == default | {training.parameter: expected}
+
+
+def test_the_page_of_trainings_has_both_scores(tiny_groups, tmp_path, monkeypatch):
+    monkeypatch.setattr(left_out, "load_groups", lambda names, data: tiny_groups)
+    arguments = ["--cells", str(tmp_path / "cells"), "--out", str(tmp_path), "--isolation", NO_ISOLATION]
+    training_choices.main([*arguments, "--window", "32", "--first-series", "1", "--methods", "default", "n_layers"])
+    text = (tmp_path / "training-choices.md").read_text(encoding="utf-8")
+    for score in training_choices.SCORES:
+        table = text.split(f"## {score}, by group")[1].split("##")[0]
+        assert all(f"| {name} |" in table for name in (DEFAULT, "n_layers-1", "n_layers-3"))
+        assert "top_k" not in table
