@@ -150,9 +150,10 @@ def test_a_training_differs_from_the_default_in_its_parameter_alone():
 
 
 def test_the_page_of_trainings_has_both_scores(tiny_groups, tmp_path, monkeypatch):
-    monkeypatch.setattr(left_out, "load_groups", lambda names, data: tiny_groups)
+    monkeypatch.setattr(left_out, "load_groups", lambda names, data: {"many": tiny_groups["many"]})
     arguments = ["--cells", str(tmp_path / "cells"), "--out", str(tmp_path), "--isolation", NO_ISOLATION]
-    training_choices.main([*arguments, "--window", "32", "--first-series", "1", "--methods", "default", "n_layers"])
+    arguments += ["--window", "32", "--first-series", "1", "--protocols", "unsupervised"]
+    training_choices.main([*arguments, "--methods", "default", "n_layers"])
     text = (tmp_path / "training-choices.md").read_text(encoding="utf-8")
     for score in training_choices.SCORES:
         table = text.split(f"## {score}, by group")[1].split("##")[0]
