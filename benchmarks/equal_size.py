@@ -13,6 +13,7 @@ from torch import nn
 from timesad import AnomalyTransformerDetector, TimesNetDetector
 from timesad._base import BaseDeepDetector
 from timesad.nn import AnomalyTransformerNetwork, AssociationSettings, WindowSettings
+from timesad.nn.products import RowLinear
 
 OFFICIAL_WEIGHT = 3.0  # k of the official code
 PYOD_WIDENING = 4  # PyOD's feed-forward networks are so many times as wide as the model
@@ -74,7 +75,7 @@ class WideNetwork(AnomalyTransformerNetwork):
         super().__init__(window, association)
         size = window.model_size
         self.feed_forwards = nn.ModuleList(
-            nn.Sequential(nn.Linear(size, PYOD_WIDENING * size), nn.GELU(), nn.Linear(PYOD_WIDENING * size, size))
+            nn.Sequential(RowLinear(size, PYOD_WIDENING * size), nn.GELU(), RowLinear(PYOD_WIDENING * size, size))
             for _ in self.feed_forwards
         )
 

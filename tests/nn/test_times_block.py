@@ -127,10 +127,10 @@ class TestSpectralConvolution:
 
     def test_a_block_gives_the_same_either_way(self, float64, monkeypatch):
         torch.manual_seed(0)
-        spectral = TimesBlock(100, 64, 64, [50, 20], N_KERNELS)
+        spectral = TimesBlock(100, 64, 64, [10, 20], N_KERNELS)
         assert all(isinstance(convolve, SpectralConvolution) for convolve in spectral.convolutions)
         monkeypatch.setattr("timesad.nn.convolution.WORTH_IT", float("inf"))
-        direct = TimesBlock(100, 64, 64, [50, 20], N_KERNELS)
+        direct = TimesBlock(100, 64, 64, [10, 20], N_KERNELS)
         assert all(isinstance(convolve, CroppedConvolution) for convolve in direct.convolutions)
         direct.load_state_dict(spectral.state_dict())
         x = torch.randn(2, 100, 64)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .minimax import Route
+from .products import RowLinear
 
 __all__ = ["AnomalyAttention", "Associations", "Comparison", "Divergence", "GridPrior", "LocalPrior", "official_sigma"]
 
@@ -153,8 +154,8 @@ class AnomalyAttention(nn.Module):
     def __init__(self, model_size: int, n_heads: int, priors: Sequence[LocalPrior | GridPrior]) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.query_key_value = nn.Linear(model_size, 3 * model_size)
-        self.output = nn.Linear(model_size, model_size)
+        self.query_key_value = RowLinear(model_size, 3 * model_size)
+        self.output = RowLinear(model_size, model_size)
         self.priors = nn.ModuleList(priors)
         self.widths = nn.ModuleList(nn.Linear(model_size, n_heads * prior.widths_per_head) for prior in priors)
 

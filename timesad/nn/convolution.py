@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from .products import transform
 
 __all__ = ["CroppedConvolution", "SpectralConvolution", "choose_convolution", "convolve_cropped"]
 
-WORTH_IT = 1.5  # times fewer multiplications than convolving directly, to make up for the transforms of the kernel
+WORTH_IT = 2.5  # times fewer multiplications than convolving directly, to make up for the smaller products they are in
 
 
 def meeting_reach(size: int, reach: int) -> int:
@@ -30,7 +34,12 @@ def convolve_cropped(grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     On a grid of 3 cycles, a row of the kernel more than 2 away from its centre sees nothing but zeros.
     """
     high, wide = (meeting_reach(size, weight.shape[-1] // 2) for size in grid.shape[-2:])
-    return F.conv2d(grid, crop(weight, high, wide), bias, padding=(high, wide))
+    taps = crop(weight, high, wide)
+    if grid.device.type != "cpu" or grid.shape[-2] <= grid.shape[-1]:
+        return F.conv2d(grid, taps, bias, padding=(high, wide))
+    # A processor convolves along the last axis: a tall grid lies down for it, or takes up to three times as long.
+    lying = grid.transpose(2, 3).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(lying, taps.transpose(2, 3), bias, padding=(wide, high)).transpose(2, 3)
 
 
 class CroppedConvolution(nn.Module):
@@ -88,15 +97,52 @@ class SpectralConvolution(nn.Module):
     def forward(self, grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         batch, n_in, height, width = grid.shape
         n_out = len(weight)
-        cells = grid.permute(2, 3, 0, 1).reshape(height * width, batch * n_in)
-        wave = (self.analysis @ cells).view(2, -1, batch, n_in)  # real and imaginary, (frequency, batch, in) each
-        seen = crop(weight, self.high, self.wide).permute(2, 3, 1, 0)
-        kernel = (self.taps @ seen.reshape(-1, n_in * n_out)).view(2, -1, n_in, n_out)
-        real = torch.baddbmm(wave[0] @ kernel[0], wave[1], kernel[1], alpha=-1)
-        imaginary = torch.baddbmm(wave[0] @ kernel[1], wave[1], kernel[0])
-        product = torch.cat([real, imaginary]).view(-1, batch * n_out)  # (2 frequency, batch out)
-        cells = (self.synthesis @ product).view(height, width, batch, n_out) + bias
-        return cells.permute(2, 3, 0, 1)
+        cells = grid.permute(0, 2, 3, 1).reshape(batch, height * width, n_in)
+        wave = transform(self.analysis, cells).view(batch, 2, -1, n_in)  # real and imaginary, (frequency, in) each
+        seen = crop(weight, self.high, self.wide).permute(1, 2, 3, 0).reshape(n_in, -1, n_out)
+        kernel = transform(self.taps, seen).view(n_in, 2, -1, n_out)
+        product: Tensor = _ProductByFrequency.apply(wave, kernel)
+        cells = transform(self.synthesis, product.flatten(1, 2)) + bias
+        return cells.view(batch, height, width, n_out).permute(0, 3, 1, 2)
+
+
+class _ProductByFrequency(torch.autograd.Function):
+    """Complex matrix products, one a frequency, each written where the next transform reads it.
+
+    Shapes: (batch, 2, frequency, in), (in, 2, frequency, out) -> (batch, 2, frequency, out); the 2 are real and
+    imaginary parts
+    """
+
+    @staticmethod
+    def forward(ctx: Any, wave: Tensor, kernel: Tensor) -> Tensor:
+        ctx.save_for_backward(wave, kernel)
+        product = wave.new_empty(*wave.shape[:-1], kernel.shape[-1])
+        (w_real, w_imaginary), (k_real, k_imaginary) = _parts(wave), _parts(kernel)
+        real, imaginary = _parts(product)
+        torch.bmm(w_real, k_real, out=real).baddbmm_(w_imaginary, k_imaginary, alpha=-1)
+        torch.bmm(w_real, k_imaginary, out=imaginary).baddbmm_(w_imaginary, k_real)
+        return product
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, from_product: Tensor) -> tuple[Tensor, Tensor]:
+        wave, kernel = ctx.saved_tensors
+        on_wave, on_kernel = torch.empty_like(wave), torch.empty_like(kernel)
+        (w_real, w_imaginary), (k_real, k_imaginary) = _parts(wave), _parts(kernel)
+        real, imaginary = _parts(from_product)
+        to_real, to_imaginary = _parts(on_wave)
+        torch.bmm(real, k_real.mT, out=to_real).baddbmm_(imaginary, k_imaginary.mT)
+        torch.bmm(imaginary, k_real.mT, out=to_imaginary).baddbmm_(real, k_imaginary.mT, alpha=-1)
+        to_real, to_imaginary = _parts(on_kernel)
+        torch.bmm(w_real.mT, real, out=to_real).baddbmm_(w_imaginary.mT, imaginary)
+        torch.bmm(w_real.mT, imaginary, out=to_imaginary).baddbmm_(w_imaginary.mT, real, alpha=-1)
+        return on_wave, on_kernel
+
+
+def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Views of the real and the imaginary part, (frequency, row, feature) each, of (row, 2, frequency, feature)."""
+    real, imaginary = x.permute(1, 2, 0, 3)
+    return real, imaginary
 
 
 def _frequencies(rows: int, columns: int) -> tuple[Tensor, Tensor]:
@@ -115,7 +161,7 @@ def choose_convolution(height: int, width: int, reach: int, features: int) -> nn
     Examples
     --------
     >>> from timesad.nn.convolution import choose_convolution
-    >>> [type(choose_convolution(2, 50, 5, features)).__name__ for features in (16, 64)]
+    >>> [type(choose_convolution(5, 20, 5, features)).__name__ for features in (16, 64)]
     ['CroppedConvolution', 'SpectralConvolution']
     """
     high, wide = meeting_reach(height, reach), meeting_reach(width, reach)

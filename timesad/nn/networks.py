@@ -16,6 +16,7 @@ from .embedding import WindowEmbedding
 from .fused import FusedAttention
 from .masking import complementary_masks, random_patch_mask
 from .minimax import Route, straight
+from .products import RowLinear
 from .times_block import TimesBlock
 
 __all__ = [
@@ -378,7 +379,7 @@ class AnomalyTransformerNetwork(AssociatingNetwork):
         size = window.model_size
         self.association = AssociationLayers(window, association, self.attention_class)
         self.feed_forwards = nn.ModuleList(
-            nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, size)) for _ in range(association.n_layers)
+            nn.Sequential(RowLinear(size, size), nn.GELU(), RowLinear(size, size)) for _ in range(association.n_layers)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(association.n_layers))
 

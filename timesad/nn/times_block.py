@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .convolution import choose_convolution, convolve_cropped
@@ -41,13 +42,35 @@ class InceptionConv2d(nn.Module):
 
     def merged(self) -> tuple[Tensor, Tensor]:
         """The averaged kernel, (out, in, 2n-1, 2n-1), and the averaged bias, (out,)."""
-        reach = len(self.kernels) - 1
-        weights = [F.pad(cast(Tensor, kernel.weight), [reach - index] * 4) for index, kernel in enumerate(self.kernels)]
+        weight: Tensor = _MeanKernel.apply(*[kernel.weight for kernel in self.kernels])
         biases = [cast(Tensor, kernel.bias) for kernel in self.kernels]
-        return torch.stack(weights).mean(dim=0), torch.stack(biases).mean(dim=0)
+        return weight, torch.stack(biases).mean(dim=0)
 
     def forward(self, grid: Tensor) -> Tensor:
         return convolve_cropped(grid, *self.merged())
+
+
+class _MeanKernel(torch.autograd.Function):
+    """Mean of square kernels of growing size around one centre, without writing any of them out with its zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, *kernels: Tensor) -> Tensor:
+        ctx.sizes = [kernel.shape[-1] for kernel in kernels]
+        mean = kernels[-1] / len(kernels)
+        for kernel in kernels[:-1]:
+            _centre(mean, kernel.shape[-1]).add_(kernel, alpha=1 / len(kernels))
+        return mean
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        return tuple(_centre(gradient, size) / len(ctx.sizes) for size in ctx.sizes)
+
+
+def _centre(kernel: Tensor, size: int) -> Tensor:
+    """The innermost taps of a larger kernel, (out, in, size, size)."""
+    reach = (kernel.shape[-1] - size) // 2
+    return kernel[..., reach : reach + size, reach : reach + size]
 
 
 def _initialised(kernel: nn.Conv2d) -> nn.Conv2d:
