@@ -71,8 +71,8 @@ TRAININGS = tuple(
     Training(parameter, setting)
     for parameter, settings in (
         (WINDOW, (48, 144)),
-        ("n_masks", (0, 2, 8)),
-        ("patch_size", (4, 16)),
+        ("n_masks", (0, 2)),
+        ("patch_size", (2, 4)),
         ("normalize_windows", (False,)),
         ("model_size", (8, 32)),
         ("n_layers", (1, 3)),

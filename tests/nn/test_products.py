@@ -1,4 +1,4 @@
-"""Products by way of a convolution are the products."""
+"""Products by way of a convolution are the products, in both precisions: a processor has other kernels for each."""
 
 from __future__ import annotations
 
@@ -8,30 +8,43 @@ from torch import nn
 
 from timesad.nn.products import WORTH_IT, RowLinear, transform
 
+PRECISION = {torch.float32: {"rtol": 1e-4, "atol": 1e-4}, torch.float64: {"rtol": 1e-10, "atol": 1e-10}}
+
+
+@pytest.fixture(params=PRECISION, ids=str)
+def dtype(request):
+    return request.param
+
 
 @pytest.mark.parametrize(("batch", "time"), [(1, 1), (2, 30), (20, 7)])
 @pytest.mark.parametrize("size", [8, 96])
-def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, float64):
+def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype):
     """Values, and gradients by rows, weight and bias, where a convolution stands in for the product and where not."""
     torch.manual_seed(0)
-    layer, plain = RowLinear(size, 48), nn.Linear(size, 48)
+    layer, plain = RowLinear(size, 48).to(dtype), nn.Linear(size, 48).to(dtype)
     plain.load_state_dict(layer.state_dict())
     assert (layer.weight.numel() > WORTH_IT) == (size == 96)
     results = []
-    x = torch.randn(batch, time, size)
+    x = torch.randn(batch, time, size, dtype=dtype)
     for each in (layer, plain):
         leaf = x.clone().requires_grad_()
         output = each(leaf)
-        results.append([output, *torch.autograd.grad(output.square().sum(), [leaf, each.weight, each.bias])])
+        results.append([output, *torch.autograd.grad(output.square().mean(), [leaf, each.weight, each.bias])])
     for mine, theirs in zip(*results, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(mine, theirs, **PRECISION[dtype])
+
+
+def test_rows_that_are_a_view_are_read_as_they_are(dtype):
+    layer = RowLinear(96, 48).to(dtype)
+    x = torch.randn(7, 20, 96, dtype=dtype).transpose(0, 1)
+    torch.testing.assert_close(layer(x), layer(x.contiguous()), **PRECISION[dtype])
 
 
 @pytest.mark.parametrize("batch", [1, 20])
-def test_a_transform_is_the_product_with_every_matrix(batch, float64):
+def test_a_transform_is_the_product_with_every_matrix(batch, dtype):
     torch.manual_seed(0)
-    matrix, x = torch.randn(5, 7), torch.randn(batch, 7, 3, requires_grad=True)
-    weight = torch.randn(batch, 5, 3)
-    torch.testing.assert_close(transform(matrix, x), matrix @ x, rtol=1e-12, atol=1e-12)
+    matrix, x = torch.randn(5, 7, dtype=dtype), torch.randn(batch, 7, 3, dtype=dtype, requires_grad=True)
+    weight = torch.randn(batch, 5, 3, dtype=dtype)
+    torch.testing.assert_close(transform(matrix, x), matrix @ x, **PRECISION[dtype])
     (mine,) = torch.autograd.grad((transform(matrix, x) * weight).sum(), x)
-    torch.testing.assert_close(mine, matrix.T @ weight, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(mine, matrix.T @ weight, **PRECISION[dtype])

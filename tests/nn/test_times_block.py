@@ -125,6 +125,27 @@ class TestSpectralConvolution:
         for spectral, direct in zip(*results, strict=True):
             torch.testing.assert_close(spectral, direct, rtol=1e-10, atol=1e-10)
 
+    @pytest.mark.parametrize("shape", [(5, 10), (34, 3), (1, 1), (1, 30)])
+    @pytest.mark.parametrize("features", [(1, 4), (3, 1), (16, 16)])
+    @pytest.mark.parametrize("batch", [1, 20])
+    def test_single_precision_takes_other_kernels_to_the_same_numbers(self, shape, features, batch):
+        torch.manual_seed(0)
+        n_in, n_out = features
+        x = torch.randn(batch, shape[0] * shape[1], n_in)
+        weight, bias = torch.randn(n_out, n_in, 11, 11) / 11, torch.randn(n_out)
+        results = []
+        for convolve, dtype in (
+            (SpectralConvolution(*shape, reach=5), torch.float32),
+            (convolve_cropped, torch.float32),
+            (convolve_cropped, torch.float64),
+        ):
+            leaves = [tensor.to(dtype, copy=True).requires_grad_() for tensor in (x, weight, bias)]
+            output = convolve(leaves[0].unflatten(1, shape).permute(0, 3, 1, 2), *leaves[1:])
+            results.append([output, *torch.autograd.grad(output.square().sum(), leaves)])
+        for spectral, direct, double in zip(*results, strict=True):
+            for single in (spectral, direct):
+                torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
+
     def test_a_block_gives_the_same_either_way(self, float64, monkeypatch):
         torch.manual_seed(0)
         spectral = TimesBlock(100, 64, 64, [10, 20], N_KERNELS)
