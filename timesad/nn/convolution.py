@@ -118,9 +118,9 @@ class _ProductByFrequency(torch.autograd.Function):
         ctx.save_for_backward(wave, kernel)
         product = wave.new_empty(*wave.shape[:-1], kernel.shape[-1])
         (w_real, w_imaginary), (k_real, k_imaginary) = _parts(wave), _parts(kernel)
-        real, imaginary = _parts(product)
-        torch.bmm(w_real, k_real, out=real).baddbmm_(w_imaginary, k_imaginary, alpha=-1)
-        torch.bmm(w_real, k_imaginary, out=imaginary).baddbmm_(w_imaginary, k_real)
+        to_real, to_imaginary = _parts(product)
+        _write(to_real, w_real, k_real, w_imaginary, k_imaginary, sign=-1)
+        _write(to_imaginary, w_real, k_imaginary, w_imaginary, k_real)
         return product
 
     @staticmethod
@@ -131,11 +131,11 @@ class _ProductByFrequency(torch.autograd.Function):
         (w_real, w_imaginary), (k_real, k_imaginary) = _parts(wave), _parts(kernel)
         real, imaginary = _parts(from_product)
         to_real, to_imaginary = _parts(on_wave)
-        torch.bmm(real, k_real.mT, out=to_real).baddbmm_(imaginary, k_imaginary.mT)
-        torch.bmm(imaginary, k_real.mT, out=to_imaginary).baddbmm_(real, k_imaginary.mT, alpha=-1)
+        _write(to_real, real, k_real.mT, imaginary, k_imaginary.mT)
+        _write(to_imaginary, imaginary, k_real.mT, real, k_imaginary.mT, sign=-1)
         to_real, to_imaginary = _parts(on_kernel)
-        torch.bmm(w_real.mT, real, out=to_real).baddbmm_(w_imaginary.mT, imaginary)
-        torch.bmm(w_real.mT, imaginary, out=to_imaginary).baddbmm_(w_imaginary.mT, real, alpha=-1)
+        _write(to_real, w_real.mT, real, w_imaginary.mT, imaginary)
+        _write(to_imaginary, w_real.mT, imaginary, w_imaginary.mT, real, sign=-1)
         return on_wave, on_kernel
 
 
@@ -143,6 +143,14 @@ def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
     """Views of the real and the imaginary part, (frequency, row, feature) each, of (row, 2, frequency, feature)."""
     real, imaginary = x.permute(1, 2, 0, 3)
     return real, imaginary
+
+
+def _write(out: Tensor, first: Tensor, second: Tensor, third: Tensor, fourth: Tensor, *, sign: int = 1) -> None:
+    """``out = first @ second + sign * third @ fourth`` for each frequency.
+
+    Batched products go to a dense tensor all at once, to one with gaps one by one: hence the detour.
+    """
+    out.copy_(torch.bmm(first, second).baddbmm_(third, fourth, alpha=sign))
 
 
 def _frequencies(rows: int, columns: int) -> tuple[Tensor, Tensor]:
