@@ -99,7 +99,7 @@ def means_by_choice(records: ByChoice) -> dict[str, GroupMeans]:
     """
     groups = list(dict.fromkeys(record["group"] for record in records[DEFAULT]))
     protocols = list(dict.fromkeys(record["protocol"] for record in records[DEFAULT]))
-    means: dict[str, dict[str, list[float | None]]] = {name: {group: [] for group in groups} for name in records}
+    means: dict[str, dict[str, list[float]]] = {name: {group: [] for group in groups} for name in records}
     for protocol in protocols:
         values = {
             name: series_values([record for record in of_choice if record["protocol"] == protocol], HEAD_METRIC, RAW)
@@ -108,9 +108,10 @@ def means_by_choice(records: ByChoice) -> dict[str, GroupMeans]:
         for name, of_choice in values.items():
             missing = {group for group, _ in set(values[DEFAULT]) - set(of_choice)}
             for group, mean in group_means(of_choice, groups).items():
-                means[name][group].append(None if group in missing else mean)
+                if mean is not None and group not in missing:
+                    means[name][group].append(mean)
     return {
-        name: {group: fmean(values) for group, values in of_choice.items() if None not in values}  # type: ignore[type-var]
+        name: {group: fmean(found) for group, found in of_choice.items() if len(found) == len(protocols)}
         for name, of_choice in means.items()
     }
 
