@@ -82,6 +82,7 @@ WATCHED: tuple[tuple[Any, str, str], ...] = (
     (timesad._base, "calibrate_positions", "positions"),
     (ChannelScaling, "__call__", "scaling"),
     (WindowSet, "batch", "windows"),
+    (TimesBlock, "kernels", "convolution"),
     (TimesBlock, "forward", "convolution"),
     (FusedAttention, "compare", "association"),
     (FusedAttention, "attend", "association"),

@@ -138,6 +138,20 @@ def judge_windows(network: ReconstructionNetwork, x: Tensor, *, with_discrepancy
     return error, torch.stack(discrepancies).mean(dim=0) if discrepancies else None
 
 
+def judge_all(
+    network: ReconstructionNetwork,
+    windows: WindowSet,
+    batch_size: int,
+    device: torch.device,
+    *,
+    with_discrepancy: bool,
+) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor | None]]:
+    """First rows, squared errors and D of all windows, a batch at a time; see `judge_windows`."""
+    with network.frozen():
+        for starts, x in windows.batches(batch_size):
+            yield starts, *judge_windows(network, x.to(device), with_discrepancy=with_discrepancy)
+
+
 def calibrate_positions(
     network: ReconstructionNetwork,
     windows: WindowSet,
@@ -148,10 +162,11 @@ def calibrate_positions(
 ) -> PositionCalibration:
     """Read what is usual at each position off evenly spread training windows."""
     errors, discrepancies = [], []
-    for _, x in windows.thinned(CALIBRATION_WINDOWS).batches(batch_size):
-        error, discrepancy = judge_windows(network, x.to(device), with_discrepancy=with_discrepancy)
+    thinned = windows.thinned(CALIBRATION_WINDOWS)
+    for _, error, discrepancy in judge_all(network, thinned, batch_size, device, with_discrepancy=with_discrepancy):
         errors.append(error.mean(dim=-1).double().cpu().numpy())
-        discrepancies.append(np.empty((*x.shape[:2], 0)) if discrepancy is None else discrepancy.double().cpu().numpy())
+        none = error.new_empty(*error.shape[:2], 0)
+        discrepancies.append((none if discrepancy is None else discrepancy).double().cpu().numpy())
     # The geometric mean: a few windows that cannot be rebuilt are no reason to trust their position less.
     usual = np.exp(np.log(np.maximum(np.concatenate(errors), SMALLEST_ERROR)).mean(axis=0))
     every = np.concatenate(discrepancies)  # (window, time, prior)
@@ -197,8 +212,7 @@ def gather_evidence(
     n_priors = calibration.n_priors
     n_errors = 2 * n_channels
     rows = OverlapAverage(n_rows, n_errors + n_priors + with_product)
-    for starts, x in windows.batches(batch_size):
-        error, discrepancy = judge_windows(network, x.to(device), with_discrepancy=n_priors > 0)
+    for starts, error, discrepancy in judge_all(network, windows, batch_size, device, with_discrepancy=n_priors > 0):
         levelled = calibration.level_error(error.cpu().numpy())
         columns = [levelled, np.log(levelled + SMALLEST_AGREED)]
         if discrepancy is not None:

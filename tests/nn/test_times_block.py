@@ -111,6 +111,39 @@ def test_a_silent_window_has_a_finite_gradient():
     assert x.grad.isfinite().all()
 
 
+class TestFrozen:
+    """Where weights stay as they are, kernels are worked out once."""
+
+    @pytest.mark.parametrize("features", [8, 64])
+    def test_same_numbers_from_kernels_worked_out_once(self, features, monkeypatch):
+        torch.manual_seed(0)
+        block = TimesBlock(100, features, features, [10, 20], N_KERNELS)
+        x = torch.randn(3, 100, features)
+        expected = block(x)
+        with block.frozen():
+            monkeypatch.setattr(InceptionConv2d, "merged", None)  # cannot be called any more
+            assert torch.equal(block(x), expected)
+            assert torch.equal(block(x), expected)
+
+    def test_sees_new_weights_afterwards_and_trains(self):
+        torch.manual_seed(0)
+        block = TimesBlock(48, 8, 8, [12, 5], 3)
+        x = torch.randn(2, 48, 8)
+        with block.frozen():
+            before = block(x)
+        with torch.no_grad():
+            block.conv[0].kernels[0].weight.add_(1.0)
+        after = block(x)
+        assert not torch.allclose(before, after)
+        after.sum().backward()
+        assert all(parameter.grad is not None for parameter in block.parameters())
+
+
+def convolved(kind, grid, weight, bias):
+    convolve = kind(*grid.shape[-2:], reach=weight.shape[-1] // 2)
+    return convolve(grid, convolve.prepare(weight), bias)
+
+
 class TestSpectralConvolution:
     @pytest.mark.parametrize("shape", [(5, 10), (2, 50), (34, 3), (1, 1), (1, 30), (4, 4)])
     def test_is_the_direct_one(self, shape, float64):
@@ -118,9 +151,9 @@ class TestSpectralConvolution:
         torch.manual_seed(0)
         tensors = [torch.randn(2, 3, *shape), torch.randn(4, 3, 11, 11), torch.randn(4)]
         results = []
-        for convolve in (SpectralConvolution(*shape, reach=5), CroppedConvolution()):
+        for kind in (SpectralConvolution, CroppedConvolution):
             leaves = [tensor.clone().requires_grad_() for tensor in tensors]
-            output = convolve(*leaves)
+            output = convolved(kind, *leaves)
             results.append([output, *torch.autograd.grad(output.square().sum(), leaves)])
         for spectral, direct in zip(*results, strict=True):
             torch.testing.assert_close(spectral, direct, rtol=1e-10, atol=1e-10)
@@ -134,13 +167,13 @@ class TestSpectralConvolution:
         x = torch.randn(batch, shape[0] * shape[1], n_in)
         weight, bias = torch.randn(n_out, n_in, 11, 11) / 11, torch.randn(n_out)
         results = []
-        for convolve, dtype in (
-            (SpectralConvolution(*shape, reach=5), torch.float32),
-            (convolve_cropped, torch.float32),
-            (convolve_cropped, torch.float64),
+        for kind, dtype in (
+            (SpectralConvolution, torch.float32),
+            (CroppedConvolution, torch.float32),
+            (CroppedConvolution, torch.float64),
         ):
             leaves = [tensor.to(dtype, copy=True).requires_grad_() for tensor in (x, weight, bias)]
-            output = convolve(leaves[0].unflatten(1, shape).permute(0, 3, 1, 2), *leaves[1:])
+            output = convolved(kind, leaves[0].unflatten(1, shape).permute(0, 3, 1, 2), *leaves[1:])
             results.append([output, *torch.autograd.grad(output.square().sum(), leaves)])
         for spectral, direct, double in zip(*results, strict=True):
             for single in (spectral, direct):

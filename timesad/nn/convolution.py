@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .products import transform
 
-__all__ = ["CroppedConvolution", "SpectralConvolution", "choose_convolution", "convolve_cropped"]
+__all__ = ["Convolution", "CroppedConvolution", "SpectralConvolution", "choose_convolution", "convolve_cropped"]
 
 WORTH_IT = 2.5  # times fewer multiplications than convolving directly, to make up for the smaller products they are in
 
@@ -33,20 +33,40 @@ def convolve_cropped(grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     On a grid of 3 cycles, a row of the kernel more than 2 away from its centre sees nothing but zeros.
     """
-    high, wide = (meeting_reach(size, weight.shape[-1] // 2) for size in grid.shape[-2:])
-    taps = crop(weight, high, wide)
-    if grid.device.type != "cpu" or grid.shape[-2] <= grid.shape[-1]:
-        return F.conv2d(grid, taps, bias, padding=(high, wide))
-    # A processor convolves along the last axis: a tall grid lies down for it, or takes up to three times as long.
-    lying = grid.transpose(2, 3).contiguous(memory_format=torch.channels_last)
-    return F.conv2d(lying, taps.transpose(2, 3), bias, padding=(wide, high)).transpose(2, 3)
+    height, width = grid.shape[-2:]
+    convolve = CroppedConvolution(height, width, weight.shape[-1] // 2)
+    result: Tensor = convolve(grid, convolve.prepare(weight), bias)
+    return result
 
 
 class CroppedConvolution(nn.Module):
-    """`convolve_cropped`, in the place of a `SpectralConvolution`."""
+    """`convolve_cropped` for grids of one size, with its kernels cropped once for all of them.
 
-    def forward(self, grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return convolve_cropped(grid, weight, bias)
+    Parameters
+    ----------
+    height, width : int
+        Size of the grids.
+    reach : int
+        Largest distance of a tap from the kernel's centre; the kernels are ``2 * reach + 1`` wide.
+
+    Shapes: (batch, in, height, width), what `prepare` returns, (out,) -> (batch, out, height, width)
+    """
+
+    def __init__(self, height: int, width: int, reach: int) -> None:
+        super().__init__()
+        self.high, self.wide = meeting_reach(height, reach), meeting_reach(width, reach)
+        self.tall = height > width
+
+    def prepare(self, weight: Tensor) -> Tensor:
+        """What `forward` needs of kernels, (out, in, kernel, kernel)."""
+        return crop(weight, self.high, self.wide)
+
+    def forward(self, grid: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+        if grid.device.type != "cpu" or not self.tall:
+            return F.conv2d(grid, kernel, bias, padding=(self.high, self.wide))
+        # A processor convolves along the last axis: a tall grid lies down for it, or takes up to three times as long.
+        lying = grid.transpose(2, 3).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(lying, kernel.transpose(2, 3), bias, padding=(self.wide, self.high)).transpose(2, 3)
 
 
 class SpectralConvolution(nn.Module):
@@ -67,7 +87,7 @@ class SpectralConvolution(nn.Module):
     reach : int
         Largest distance of a tap from the kernel's centre; the kernels are ``2 * reach + 1`` wide.
 
-    Shapes: (batch, in, height, width), kernels (out, in, kernel, kernel) -> (batch, out, height, width)
+    Shapes: (batch, in, height, width), what `prepare` returns, (out,) -> (batch, out, height, width)
     """
 
     analysis: Tensor
@@ -94,16 +114,19 @@ class SpectralConvolution(nn.Module):
         for name, matrix in parts.items():
             self.register_buffer(name, matrix.to(torch.get_default_dtype()).contiguous(), persistent=False)
 
-    def forward(self, grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def prepare(self, weight: Tensor) -> Tensor:
+        """Kernels, (out, in, kernel, kernel), by frequency: (in, 2, frequency, out); the 2 are as of the grids."""
+        n_out, n_in = weight.shape[:2]
+        seen = crop(weight, self.high, self.wide).permute(1, 2, 3, 0).reshape(n_in, -1, n_out)
+        return transform(self.taps, seen).view(n_in, 2, -1, n_out)
+
+    def forward(self, grid: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         batch, n_in, height, width = grid.shape
-        n_out = len(weight)
         cells = grid.permute(0, 2, 3, 1).reshape(batch, height * width, n_in)
         wave = transform(self.analysis, cells).view(batch, 2, -1, n_in)  # real and imaginary, (frequency, in) each
-        seen = crop(weight, self.high, self.wide).permute(1, 2, 3, 0).reshape(n_in, -1, n_out)
-        kernel = transform(self.taps, seen).view(n_in, 2, -1, n_out)
         product: Tensor = _ProductByFrequency.apply(wave, kernel)
         cells = transform(self.synthesis, product.flatten(1, 2)) + bias
-        return cells.view(batch, height, width, n_out).permute(0, 3, 1, 2)
+        return cells.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 class _ProductByFrequency(torch.autograd.Function):
@@ -163,7 +186,10 @@ def _frequencies(rows: int, columns: int) -> tuple[Tensor, Tensor]:
     return radians[kept], torch.where(number == mirror, 1.0, 2.0)[kept].double()
 
 
-def choose_convolution(height: int, width: int, reach: int, features: int) -> nn.Module:
+Convolution = CroppedConvolution | SpectralConvolution
+
+
+def choose_convolution(height: int, width: int, reach: int, features: int) -> Convolution:
     """The way that takes fewer multiplications for grids of one size with so many features in and out.
 
     Examples
@@ -176,7 +202,7 @@ def choose_convolution(height: int, width: int, reach: int, features: int) -> nn
     direct = _meetings(height, high) * _meetings(width, wide) * features**2
     n_frequencies = (height + high) * (width + wide) / 2
     spectral = 4 * n_frequencies * (height * width * features + features**2)
-    return SpectralConvolution(height, width, reach) if direct > WORTH_IT * spectral else CroppedConvolution()
+    return (SpectralConvolution if direct > WORTH_IT * spectral else CroppedConvolution)(height, width, reach)
 
 
 def _meetings(size: int, reach: int) -> int:

@@ -37,4 +37,4 @@ class WindowEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         embedded = self.values(x.transpose(1, 2)).transpose(1, 2)  # (batch, time, model_size)
-        return self.dropout(embedded + self.positions)
+        return self.dropout(embedded + self.positions).contiguous()  # features innermost, as all that follows has them

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -199,6 +200,15 @@ class ReconstructionNetwork(nn.Module, ABC):
             encoded.discrepancy,
             encoded.openness,
         )
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within it the weights stay as they are: what follows from them alone is not worked out in every batch."""
+        with ExitStack() as stack:
+            for block in self.modules():
+                if isinstance(block, TimesBlock):
+                    stack.enter_context(block.frozen())
+            yield
 
     def random_mask(self, batch: int) -> Tensor | None:
         """Rows to hide in a training batch, drawn anew, (batch, time); None where nothing is ever hidden."""

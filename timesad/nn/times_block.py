@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from .convolution import choose_convolution, convolve_cropped
+from .convolution import Convolution, choose_convolution, convolve_cropped
 
 __all__ = ["InceptionConv2d", "TimesBlock"]
+
+Kernel = tuple[Tensor, Tensor]  # as a convolution prepared it, and its bias
 
 
 class InceptionConv2d(nn.Module):
@@ -127,6 +130,7 @@ class TimesBlock(nn.Module):
             frequencies = [window_size / period for period in self.periods]
         turns = torch.arange(window_size)[:, None] * torch.tensor(frequencies, dtype=torch.float64) / window_size
         waves = torch.stack([torch.cos(2 * math.pi * turns), torch.sin(2 * math.pi * turns)], dim=-1)
+        self._kernels: list[tuple[Kernel, Kernel]] | None = None  # while frozen
         self.register_buffer("waves", waves.to(torch.get_default_dtype()), persistent=False)  # (time, period, 2)
 
     def amplitudes(self, x: Tensor) -> Tensor:
@@ -134,11 +138,31 @@ class TimesBlock(nn.Module):
         parts = torch.einsum("btn,tkc->bnkc", x, self.waves)
         return torch.linalg.vector_norm(parts, dim=-1).mean(dim=1)
 
+    def kernels(self) -> list[tuple[Kernel, Kernel]]:
+        """The widening and the narrowing kernel as each period's convolution needs them, with their biases."""
+        merged = [cast(InceptionConv2d, self.conv[index]).merged() for index in (0, 2)]
+        of_period = []
+        for convolve in cast(Iterable[Convolution], self.convolutions):
+            widen, narrow = ((convolve.prepare(weight), bias) for weight, bias in merged)
+            of_period.append((widen, narrow))
+        return of_period
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within it the weights stay as they are: kernels are worked out once and not in every batch."""
+        with torch.inference_mode():
+            self._kernels = self.kernels()
+        try:
+            yield
+        finally:
+            self._kernels = None
+
     def forward(self, x: Tensor) -> Tensor:
-        widen, narrow = (cast(InceptionConv2d, self.conv[index]).merged() for index in (0, 2))
         shares = torch.softmax(self.amplitudes(x), dim=-1)  # (batch, period)
         result = x
+        kernels = self._kernels or self.kernels()
         for index, (period, convolve) in enumerate(zip(self.periods, self.convolutions, strict=True)):
+            widen, narrow = kernels[index]
             grid = convolve(F.gelu(convolve(fold(x, period), *widen)), *narrow)
             result = result + shares[:, index, None, None] * unfold(grid, self.window_size)
         return result
