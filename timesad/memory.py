@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .calibration import TailCalibration, root_mean_square
 from .windows import OverlapAverage, WindowSet
@@ -144,7 +145,6 @@ class WindowMemory:
             found.append((own, np.minimum(begin + np.arange(most), end - 1)))
         return found
 
-    @torch.inference_mode()
     def _channel_distance(
         self,
         windows: WindowSet,
@@ -152,11 +152,28 @@ class WindowMemory:
         device: torch.device | str,
         own: list[tuple[NDArray[np.intp], NDArray[np.intp]]] | None,
     ) -> ChannelDistance:
+        n_rows = len(windows.values)
+        of_row, of_window = OverlapAverage(n_rows, 1), np.zeros(n_rows, dtype=np.float32)
+        for starts, squares in self._differences(windows, channel, device, own):
+            of_row.add(starts, squares[..., None].cpu().numpy())
+            raise_to(of_window, starts, windows.window_size, squares.mean(dim=1).cpu().numpy())
+        return ChannelDistance(of_window, of_row.average()[:, 0])
+
+    @torch.inference_mode()
+    def _differences(
+        self,
+        windows: WindowSet,
+        channel: int,
+        device: torch.device | str,
+        own: list[tuple[NDArray[np.intp], NDArray[np.intp]]] | None,
+    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        """First rows of windows, and the mean squared difference of each of their rows from the nearest remembered.
+
+        A chunk at a time, (chunk,) and (chunk, time).
+        """
         remembered = self.windows.channel(channel).to(device)  # (kept, time)
         half_lengths = remembered.square().sum(dim=1) / 2
         n_neighbours = min(NEIGHBOURS, len(remembered))
-        n_rows = len(windows.values)
-        of_row, of_window = OverlapAverage(n_rows, 1), np.zeros(n_rows, dtype=np.float32)
         for number, chunk in enumerate(chunks_of(windows)):
             x = windows.channel(channel, chunk).to(device)  # (chunk, time)
             # Half of |x - m|² but for |x|², which every m has in common.
@@ -165,10 +182,7 @@ class WindowMemory:
                 half_squares[own[number]] = torch.inf
             nearest = half_squares.topk(n_neighbours, largest=False)
             # What was found is measured again: the difference of large squares has lost its last digits.
-            squares = (x[:, None] - remembered[nearest.indices]).square().mean(dim=1)  # (chunk, time)
-            of_row.add(windows.starts[chunk], squares[..., None].cpu().numpy())
-            raise_to(of_window, windows.starts[chunk], windows.window_size, squares.mean(dim=1).cpu().numpy())
-        return ChannelDistance(of_window, of_row.average()[:, 0])
+            yield windows.starts[chunk], (x[:, None] - remembered[nearest.indices]).square().mean(dim=1)
 
 
 @dataclass(frozen=True)
