@@ -200,8 +200,9 @@ class OverlapAverage:
 
     Notes
     -----
-    Windows come batch by batch; memory is one float32 per row and column, whatever the overlap. Positions of a batch
-    are added one at a time, so that no two additions of one call meet in the same row and no loop runs over windows.
+    Windows come batch by batch; memory is one float32 per row and column, whatever the overlap. A window's rows lie
+    side by side in memory and are added in one go, one window after the other: that takes a fraction of the time that a
+    position of all windows after the other takes, and the rounding does not depend on how windows come in batches.
     """
 
     n_rows: int
@@ -209,13 +210,15 @@ class OverlapAverage:
 
     def __post_init__(self) -> None:
         self._sums = np.zeros((self.n_rows, self.n_columns), dtype=np.float32)
-        self._counts = np.zeros(self.n_rows, dtype=np.float32)
+        self._changes = np.zeros(self.n_rows + 1, dtype=np.int32)  # of the number of windows, from row to row
 
     def add(self, starts: NDArray[np.intp], values: NDArray[np.floating]) -> None:
-        """Add a batch of windows: `starts` (batch,) without repeats, `values` (batch, time, column)."""
-        for position in range(values.shape[1]):
-            self._sums[starts + position] += values[:, position]
-            self._counts[starts + position] += 1
+        """Add a batch of windows: `starts` (batch,), `values` (batch, time, column)."""
+        ends = starts + values.shape[1]
+        for start, end, window in zip(starts.tolist(), ends.tolist(), values, strict=True):
+            self._sums[start:end] += window
+        np.add.at(self._changes, starts, 1)
+        np.add.at(self._changes, ends, -1)
 
     def average(self) -> NDArray[np.float32]:
         """The averages so far, of shape (n_rows, n_columns).
@@ -225,8 +228,10 @@ class OverlapAverage:
         ValueError
             If some row is in no window.
         """
-        if not self._counts.all():
-            raise ValueError(f"row {int(np.argmin(self._counts))} is in no window; every row needs at least one")
-        self._sums /= self._counts[:, None]
-        self._counts[:] = 1.0
+        counts = self._changes[:-1].cumsum(dtype=np.float32)
+        if not counts.all():
+            raise ValueError(f"row {int(np.argmin(counts))} is in no window; every row needs at least one")
+        self._sums /= counts[:, None]
+        self._changes[:] = 0
+        self._changes[0] = 1  # a sum is one value now
         return self._sums

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from timesad.nn.products import WORTH_IT, RowLinear, transform
+from timesad.nn.products import IMAGE_ROWS, WORTH_IT, RowLinear, linear, transform
 
 PRECISION = {torch.float32: {"rtol": 1e-4, "atol": 1e-4}, torch.float64: {"rtol": 1e-10, "atol": 1e-10}}
 
@@ -38,6 +38,13 @@ def test_rows_that_are_a_view_are_read_as_they_are(dtype):
     layer = RowLinear(96, 48).to(dtype)
     x = torch.randn(7, 20, 96, dtype=dtype).transpose(0, 1)
     torch.testing.assert_close(layer(x), layer(x.contiguous()), **PRECISION[dtype])
+
+
+@pytest.mark.parametrize("n_rows", [1, IMAGE_ROWS, 5 * IMAGE_ROWS + 3])
+def test_rows_that_fill_no_image_are_multiplied_as_all_are(n_rows, dtype):
+    torch.manual_seed(0)
+    x, weight, bias = (torch.randn(*shape, dtype=dtype) for shape in [(n_rows, 30), (11, 30), (11,)])
+    torch.testing.assert_close(linear(x, weight, bias), x @ weight.T + bias, **PRECISION[dtype])
 
 
 @pytest.mark.parametrize("batch", [1, 20])

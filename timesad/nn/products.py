@@ -10,9 +10,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["RowLinear", "transform"]
+__all__ = ["RowLinear", "linear", "transform"]
 
 WORTH_IT = 4096  # weights of a layer; with no more of them, what a convolution prepares costs what it saves
+IMAGE_ROWS = 16  # rows that are one image, where they are not windows: of 1 to 64 the fastest
 
 
 def transform(matrix: Tensor, x: Tensor) -> Tensor:
@@ -20,6 +21,14 @@ def transform(matrix: Tensor, x: Tensor) -> Tensor:
     if x.device.type != "cpu":
         return matrix @ x
     return F.conv2d(x.unsqueeze(2), matrix[:, :, None, None]).squeeze(2)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`torch.nn.functional.linear` of many rows: (row, in), (out, in), (out,) -> (row, out)."""
+    if x.device.type != "cpu":
+        return F.linear(x, weight, bias)
+    images = F.pad(x, (0, 0, 0, -len(x) % IMAGE_ROWS)).unflatten(0, (-1, IMAGE_ROWS))
+    return _linear_by_image(images, weight, bias).flatten(0, 1)[: len(x)]
 
 
 class RowLinear(nn.Linear):
@@ -31,5 +40,10 @@ class RowLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or self.weight.numel() <= WORTH_IT:
             return super().forward(x)
-        pixels = x.transpose(1, 2).unsqueeze(2)  # (batch, in, 1, time), a view with the features innermost
-        return F.conv2d(pixels, self.weight[:, :, None, None], self.bias).squeeze(2).transpose(1, 2)
+        return _linear_by_image(x, self.weight, self.bias)
+
+
+def _linear_by_image(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(image, row, in) -> (image, row, out)."""
+    pixels = x.transpose(1, 2).unsqueeze(2)  # (image, in, 1, row), a view with the features innermost
+    return F.conv2d(pixels, weight[:, :, None, None], bias).squeeze(2).transpose(1, 2)
