@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -14,12 +14,43 @@ from numpy.typing import NDArray
 
 from timesad import TimesNetDiscrepancyDetector
 from timesad.evidence import Evidence
-from timesad.memory import ChannelDistance, MemoryScorer, WindowMemory
-from timesad.scoring import Loudest, RowScorer
+from timesad.memory import MemoryScorer, WindowMemory
+from timesad.scoring import RowScorer
 from timesad.windows import WindowSet
 
+from .channel_association import ChannelAssociation
 from .contract import FloatArray, Method, Setup, index_methods
 from .left_out import DEFAULT
+from .score_variants import (
+    AnyDistance,
+    AsScored,
+    FarHorizon,
+    Join,
+    Joined,
+    MeanOfAll,
+    MeanOfThree,
+    NearRowAlone,
+    NoUnits,
+    RowAlone,
+    StrangestAndFar,
+    Thirds,
+    WindowAlone,
+    add_association,
+    add_placebo,
+    any_distances,
+    arithmetic_mean,
+    association_alone,
+    evidence_of_mean_window,
+    evidence_of_strangest,
+    harmonic_mean,
+    memory_alone,
+    memory_twice,
+    minimum,
+    multiply_association,
+    multiply_placebo,
+    placebo_alone,
+    product,
+)
 
 __all__ = ["CHOICES", "METHODS", "Choice", "EveryChoice"]
 
@@ -44,8 +75,8 @@ class Choice:
         From the windows that the training rows hold, side by side, to what the memory counts.
     most_memory : float, default=inf
         What the memory says of a row at most.
-    part : str, default="score"
-        What of `RowScorer.explain` is the score.
+    join : callable, default=product
+        From all that is known of the rows to the score.
     """
 
     number: str
@@ -54,7 +85,7 @@ class Choice:
     constants: Mapping[str, Any] = field(default_factory=dict)
     memory_weight: Callable[[float], float] | None = None
     most_memory: float = np.inf
-    part: str = "score"
+    join: Join = product
 
     @property
     def name(self) -> str:
@@ -76,28 +107,6 @@ class Choice:
         return self.memory_weight(n_rows / memory_scorer.memory.windows.window_size)
 
 
-class MeanOfThree(Loudest):
-    """The mean over the channels that are loudest at each row, in the place of the one."""
-
-    n_channels: ClassVar[int] = 3
-
-    def __init__(self, n_rows: int) -> None:
-        super().__init__(n_rows)
-        self.errors = self.points = np.empty((0, n_rows))
-
-    def hear(self, channel: int, error: FloatArray, point: FloatArray, level: FloatArray) -> None:
-        """Take over the rows at which this channel is among the loudest."""
-        self.errors = np.sort(np.vstack([self.errors, error + level]), axis=0)[-self.n_channels :]
-        self.points = np.sort(np.vstack([self.points, point]), axis=0)[-self.n_channels :]
-        self.error, self.point = self.errors.mean(axis=0), self.points.mean(axis=0)
-
-
-class MeanOfAll(MeanOfThree):
-    """The mean over all channels."""
-
-    n_channels = 1_000_000
-
-
 def parameter(number: str, name: str, *values: float) -> list[Choice]:
     """Return a choice for each value of a parameter."""
     return [Choice(number, f"{value:g}", parameters={name: value}) for value in values]
@@ -115,6 +124,13 @@ def ramp(none: float, whole: float) -> Callable[[float], float]:
 
 CHANNELS = "channels of the reconstruction (the loudest)"
 MEMORY_WEIGHT = "windows from none to whole weight of the memory (5–6)"
+MEMORY_HEARS = "what the memory hears (window and row)"
+WINDOW_OF_A_ROW = "window of a row (the strangest)"
+MEMORY_UNIT = "unit of the memory (all distances)"
+HORIZONS = "horizons of the reconstruction (mean of two)"
+BOTH = "memory and reconstruction (geometric mean)"
+ASSOCIATION = "association between channels (none)"
+MEMORY_TAILS, MEMORY_EVIDENCE = "memory.MemoryTails", "memory.memory_evidence"
 CHOICES = (
     Choice(DEFAULT, ""),
     *parameter("smoothing, rows (64)", "smoothing", 32, 48, 96),
@@ -132,8 +148,36 @@ CHOICES = (
     Choice(MEMORY_WEIGHT, "4–6", memory_weight=ramp(4, 6)),
     Choice(MEMORY_WEIGHT, "6–8", memory_weight=ramp(6, 8)),
     *(Choice("most that the memory says (no limit)", f"{most}", most_memory=most) for most in (2, 4, 8, 16)),
-    Choice("memory and reconstruction (both)", "reconstruction", parameters={"rule": "reconstruction"}),
-    Choice("memory and reconstruction (both)", "memory", part="memory"),
+    Choice(MEMORY_HEARS, "window", constants={MEMORY_TAILS: WindowAlone}),
+    Choice(MEMORY_HEARS, "row", constants={MEMORY_TAILS: RowAlone}),
+    Choice(MEMORY_HEARS, "row, near", constants={MEMORY_TAILS: NearRowAlone}),
+    Choice(MEMORY_HEARS, "window, row near and row far, a third each", constants={MEMORY_TAILS: Thirds}),
+    Choice(WINDOW_OF_A_ROW, "mean of its windows", constants={MEMORY_EVIDENCE: evidence_of_mean_window}),
+    *(
+        Choice(WINDOW_OF_A_ROW, f"row in it, {width} rows", constants={MEMORY_EVIDENCE: evidence_of_strangest(width)})
+        for width in (16, 32)
+    ),
+    Choice(
+        WINDOW_OF_A_ROW,
+        "row in it, 64 rows, and what far horizon says beyond",
+        constants={MEMORY_EVIDENCE: evidence_of_strangest(64), MEMORY_TAILS: StrangestAndFar},
+    ),
+    Choice(MEMORY_UNIT, "distances as scored", constants={MEMORY_TAILS: AsScored}),
+    Choice(MEMORY_UNIT, "standard deviations", constants={MEMORY_TAILS: NoUnits}),
+    Choice(HORIZONS, "larger of both", constants={"scoring.blend": np.maximum}),
+    Choice(HORIZONS, "and 192 rows", constants={"scoring.ChannelScorer": FarHorizon}),
+    Choice(BOTH, "reconstruction", parameters={"rule": "reconstruction"}),
+    Choice(BOTH, "memory", join=memory_alone),
+    Choice(BOTH, "memory twice", join=memory_twice),
+    Choice(BOTH, "arithmetic mean", join=arithmetic_mean),
+    Choice(BOTH, "harmonic mean", join=harmonic_mean),
+    Choice(BOTH, "minimum", join=minimum),
+    Choice(ASSOCIATION, "added to reconstruction", parameters={"rule": "reconstruction"}, join=add_association),
+    Choice(ASSOCIATION, "multiplied", join=multiply_association),
+    Choice(ASSOCIATION, "alone", join=association_alone),
+    Choice(ASSOCIATION, "placebo added", parameters={"rule": "reconstruction"}, join=add_placebo),
+    Choice(ASSOCIATION, "placebo multiplied", join=multiply_placebo),
+    Choice(ASSOCIATION, "placebo alone", join=placebo_alone),
 )
 
 
@@ -148,15 +192,15 @@ class KnownDistances:
     def __init__(self, memory: WindowMemory) -> None:
         self.memory = memory
         self.windows = memory.windows
-        self.found: dict[tuple[int, bool], tuple[WindowSet, list[ChannelDistance]]] = {}
+        self.found: dict[tuple[int, bool], tuple[WindowSet, list[AnyDistance]]] = {}
 
     def distances(
         self, windows: WindowSet, device: torch.device | str, *, own_counts: bool = False
-    ) -> list[ChannelDistance]:
-        """Return `WindowMemory.distances` of these windows."""
+    ) -> list[AnyDistance]:
+        """Return `WindowMemory.distances` of these windows, and what else might have been made of them."""
         key = (id(windows), own_counts)
         if key not in self.found:
-            distances = list(self.memory.distances(windows, device, own_counts=own_counts))
+            distances = list(any_distances(self.memory, windows, device, own_counts=own_counts))
             self.found[key] = windows, distances  # windows that are kept keep their number
         return self.found[key][1]
 
@@ -191,6 +235,9 @@ class EveryChoice:
         self.detector.fit(X)
         self.memory_ = KnownDistances(self.detector.memory_scorer_.memory)
         rows = self._judge(X)
+        learned = (rows.windows, rows.borders, self.detector.smoothing)
+        self.association_ = ChannelAssociation.learn(*learned)
+        self.placebo_ = ChannelAssociation.learn(*learned, seed=self.detector.random_state)
         self.scorers_ = [self._learn(choice, rows) for choice in self.choices]
         self.decision_scores_ = self._score(rows)
         return self
@@ -222,11 +269,12 @@ class EveryChoice:
 
     def _score(self, rows: Judged) -> FloatArray:
         columns = []
+        association, placebo = (of(rows.windows, rows.borders) for of in (self.association_, self.placebo_))
         for choice, (memory_scorer, row_scorer) in zip(self.choices, self.scorers_, strict=True):
             with choice.made():
                 memory = np.minimum(memory_scorer(rows.windows, rows.borders, "cpu"), choice.most_memory)
                 parts = row_scorer.explain(replace(rows.evidence, memory=memory), rows.borders, by_channel=False)
-            columns.append(parts[choice.part])
+            columns.append(choice.join(Joined(parts, row_scorer.memory_weight, association, placebo)))
         return np.column_stack(columns)
 
     def get_params(self) -> dict[str, Any]:

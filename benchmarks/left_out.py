@@ -153,8 +153,15 @@ def left_out_table(means: Mapping[str, GroupMeans], alternatives: Sequence[Alter
 
 
 def sections(score: str, records: ByChoice, alternatives: Sequence[Alternative]) -> list[str]:
-    """Return the two tables of a score, each with its heading."""
+    """Return the tables of a score, each with its heading: without one group, by group, by group and protocol."""
     means = means_by_choice(records)
+    protocols = list(dict.fromkeys(record["protocol"] for record in records[DEFAULT]))
+    by_protocol = []
+    for protocol in protocols if len(protocols) > 1 else ():
+        of_protocol = {
+            name: [one for one in of_choice if one["protocol"] == protocol] for name, of_choice in records.items()
+        }
+        by_protocol += [f"## {score}, by group, {protocol}\n", choices_table(means_by_choice(of_protocol))]
     return [
         f"## {score}, without one group\n",
         "What all groups but one choose, by their mean; in brackets their gain over the default, and what the "
@@ -162,6 +169,7 @@ def sections(score: str, records: ByChoice, alternatives: Sequence[Alternative])
         left_out_table(means, alternatives),
         f"## {score}, by group\n",
         choices_table(means),
+        *by_protocol,
     ]
 
 

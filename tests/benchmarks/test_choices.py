@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import left_out, score_choices, training_choices
-from benchmarks.choices import CHOICES, METHODS, MeanOfAll, MeanOfThree, every_choice
+from benchmarks.choices import BOTH, CHOICES, MEMORY_UNIT, METHODS, MeanOfAll, MeanOfThree, every_choice
 from benchmarks.contract import Setup
 from benchmarks.harness import NO_ISOLATION
 from benchmarks.left_out import DEFAULT, chosen_without, left_out_table, means_by_choice
@@ -61,7 +61,7 @@ def fitted(detector_class, clean, **parameters):
         (DEFAULT, TimesNetDiscrepancyDetector, {}),
         ("smoothing, rows (64): 32", TimesNetDiscrepancyDetector, {"smoothing": 32}),
         ("weight of the level (0.3): 0", TimesNetDiscrepancyDetector, {"level_weight": 0.0}),
-        ("memory and reconstruction (both): reconstruction", TimesNetDetector, {}),
+        (f"{BOTH}: reconstruction", TimesNetDetector, {}),
     ],
 )
 def test_a_choice_that_is_a_parameter_is_the_detector_with_it(name, detector_class, parameters, clean, spoiled, scores):
@@ -70,8 +70,9 @@ def test_a_choice_that_is_a_parameter_is_the_detector_with_it(name, detector_cla
 
 
 def test_no_choice_is_another_by_a_different_name(scores):
-    """But for the tail's share: a tail of so few rows is the smallest there is."""
-    told_apart = [name for name in NAMES if not name.startswith("share of rows in the tail")]
+    """But for two: a tail of so few rows is the smallest there is, and a memory of so few knows no window again."""
+    alike = ("share of rows in the tail", f"{MEMORY_UNIT}: distances as scored")
+    told_apart = [name for name in NAMES if not name.startswith(alike)]
     columns = scores[:, [NAMES.index(name) for name in told_apart]]
     assert len(np.unique(columns, axis=1).T) == len(told_apart)
 
