@@ -3,7 +3,7 @@
     python -m benchmarks.floor
     python -m benchmarks.floor --window 96 --batch-size 64 --repeats 20
 
-The operations and bytes of every phase follow from the sizes by the formulas below, which
+The operations and bytes of every phase follow from the sizes by the formulas of `benchmarks/costs.py`, which
 `docs/performance.md` explains. The peaks are measured: matrix product, convolution, exponential,
 copy. The floor of a phase is the longer of the time that its arithmetic takes at peak and the time
 that its bytes take at peak. The table is written to ``docs/results/floor.md``.
@@ -20,7 +20,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from timesad.nn import (
     AssociationSettings,
@@ -33,177 +32,29 @@ from timesad.nn.minimax import simultaneous
 from timesad.training import SCHEDULES, MinimaxObjective
 
 from .command import DEFAULT_RESULTS, arguments_of, command_text
+from .costs import (
+    BYTES,
+    PEAK_COPY,
+    PEAK_EXPONENTIALS,
+    PEAK_GRID,
+    PEAK_MATRIX,
+    Cost,
+    Peaks,
+    StepSize,
+    association_cost,
+    convolution_cost,
+    divergence_cost,
+    embedding_cost,
+    measure_peaks,
+    optimizer_cost,
+    projection_cost,
+)
 from .report import markdown_table
 from .timing import available_cores, machine_sentence, wait_for_device
 
 TITLE = "The floor"
-BYTES = 4  # of a float32
-OPERATIONS = 2  # a multiplication and an addition
-# Of a linear map the backward pass computes the input's gradient and the weight's, each as much work as the map.
-BACKWARD_MAPS = 2
-# Exponentials and logarithms of a pair of rows: exp of S, exp of the local P, log of their ratio.
-TRANSCENDENTALS_A_PAIR = 3
-# Adam reads the parameter, its gradient and two moments, and writes all but the gradient.
-ADAM_PASSES = 7
-ADAM_OPERATIONS = 12
-
-PEAK_MATRIX = 1536  # rows and columns of the product whose rate is called the peak
-PEAK_GRID = (32, 64, 48, 48, 3)  # batch, features, height, width, kernel
-PEAK_EXPONENTIALS = 2**16  # few enough to stay in cache
-PEAK_COPY = 2**26  # numbers; too many for any cache
-PEAK_REPEATS = 10
 DEFAULT_REPEATS = 20
 GIGA = 1e9
-
-
-@dataclass(frozen=True)
-class StepSize:
-    """Sizes of one training step of the flagship.
-
-    Parameters
-    ----------
-    batch_size, window_size, n_channels : int
-        Shape of the batch.
-    model_size, n_heads, n_layers, n_kernels : int
-        Shape of the network.
-    periods : tuple of int
-        Periods in rows.
-    """
-
-    batch_size: int = 64
-    window_size: int = 96
-    n_channels: int = 25
-    model_size: int = 16
-    n_heads: int = 1
-    n_layers: int = 2
-    n_kernels: int = 4
-    periods: tuple[int, ...] = (24, 12, 8)
-
-    @property
-    def rows(self) -> int:
-        """Rows in a batch."""
-        return self.batch_size * self.window_size
-
-    @property
-    def pairs(self) -> int:
-        """Entries of S in a layer."""
-        return self.batch_size * self.n_heads * self.window_size**2
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a phase must do, forward and backward.
-
-    Parameters
-    ----------
-    operations : float
-        Multiplications and additions.
-    transcendentals : float
-        Exponentials and logarithms.
-    bytes : float
-        Traffic if every input is read once and every output written once, and nothing else leaves the cache.
-    """
-
-    operations: float
-    transcendentals: float
-    bytes: float
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.operations + other.operations,
-            self.transcendentals + other.transcendentals,
-            self.bytes + other.bytes,
-        )
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """What the machine was seen to do, a second.
-
-    Parameters
-    ----------
-    matrix, convolution : float
-        Operations of a large matrix product and a large convolution.
-    transcendentals : float
-        Exponentials, from cache.
-    bytes : float
-        Of a large copy, read and written.
-    """
-
-    matrix: float
-    convolution: float
-    transcendentals: float
-    bytes: float
-
-    def seconds(self, cost: Cost, arithmetic: float) -> float:
-        """Return the floor of a phase whose operations run at the rate `arithmetic`."""
-        computing = cost.operations / arithmetic + cost.transcendentals / self.transcendentals
-        return max(computing, cost.bytes / self.bytes)
-
-
-def taps_that_meet(size: int, reach: int) -> int:
-    """Pairs of a position and a kernel tap that lies inside an axis of `size` positions.
-
-    Examples
-    --------
-    >>> taps_that_meet(3, reach=1)
-    7
-    """
-    return sum(min(position + reach, size - 1) - max(position - reach, 0) + 1 for position in range(size))
-
-
-def embedding_cost(size: StepSize) -> Cost:
-    """Three taps of a convolution over time; the input needs no gradient, the weight does."""
-    product = OPERATIONS * size.rows * 3 * size.n_channels * size.model_size
-    traffic = size.rows * (2 * size.n_channels + 2 * size.model_size)
-    return Cost(2 * product, 0, BYTES * traffic)
-
-
-def convolution_cost(size: StepSize) -> Cost:
-    """All layers' two convolutions on every period's grid, without the taps that only meet padding."""
-    reach = size.n_kernels - 1
-    meetings = sum(
-        taps_that_meet(-(-size.window_size // period), reach) * taps_that_meet(period, reach) for period in size.periods
-    )
-    products = OPERATIONS * 2 * size.batch_size * meetings * size.model_size**2
-    # Forward: input and output. Backward: input, output's gradient, input's gradient.
-    traffic = 5 * size.rows * size.model_size
-    return Cost(size.n_layers * (1 + BACKWARD_MAPS) * products, 0, BYTES * size.n_layers * traffic)
-
-
-def association_cost(size: StepSize) -> Cost:
-    """All layers' projections, S, S·V and the local P, with S and P never written out."""
-    projections = size.rows * (4 * size.model_size**2 + size.model_size * size.n_heads)
-    products = 2 * size.pairs * size.model_size // size.n_heads
-    maps = OPERATIONS * (projections + products)
-    traffic = 5 * size.rows * size.model_size
-    return Cost(
-        size.n_layers * (1 + BACKWARD_MAPS) * maps,
-        size.n_layers * (TRANSCENDENTALS_A_PAIR - 1) * size.pairs,
-        BYTES * size.n_layers * traffic,
-    )
-
-
-def divergence_cost(size: StepSize) -> Cost:
-    """The logarithm of S over P, its product with S - P, and the gradient by both, made where S and P are made."""
-    forward, backward = 5, 8  # additions and products an entry
-    return Cost(
-        size.n_layers * (forward + backward) * size.pairs,
-        size.n_layers * size.pairs,
-        BYTES * size.n_layers * 2 * size.rows,
-    )
-
-
-def projection_cost(size: StepSize) -> Cost:
-    """Features to channels and the squared error."""
-    product = OPERATIONS * size.rows * size.model_size * size.n_channels
-    traffic = 3 * size.rows * (size.model_size + size.n_channels)
-    return Cost((1 + BACKWARD_MAPS) * product, 0, BYTES * traffic)
-
-
-def optimizer_cost(n_parameters: int) -> Cost:
-    """Adam's update."""
-    return Cost(ADAM_OPERATIONS * n_parameters, 0, BYTES * ADAM_PASSES * n_parameters)
 
 
 def median_seconds(work: Callable[[], object], repeats: int) -> float:
@@ -216,41 +67,6 @@ def median_seconds(work: Callable[[], object], repeats: int) -> float:
         wait_for_device()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
-
-
-def measure_peaks(device: torch.device) -> Peaks:
-    """Return the rates of this machine, best of several runs: a peak is what it can do, not what it does on average."""
-    a, b = (torch.randn(PEAK_MATRIX, PEAK_MATRIX, device=device) for _ in range(2))
-    batch, features, height, width, kernel = PEAK_GRID
-    grid = torch.randn(batch, features, height, width, device=device).to(memory_format=torch.channels_last)
-    weight = torch.randn(features, features, kernel, kernel, device=device).to(memory_format=torch.channels_last)
-    few = torch.randn(PEAK_EXPONENTIALS, device=device)
-    many = torch.randn(PEAK_COPY, device=device)
-    few_out, many_out = torch.empty_like(few), torch.empty_like(many)
-    with torch.inference_mode():
-        matrix = best_seconds(lambda: a @ b)
-        convolution = best_seconds(lambda: F.conv2d(grid, weight, padding=kernel // 2))
-        exponentials = best_seconds(lambda: torch.exp2(few, out=few_out))
-        copy = best_seconds(lambda: many_out.copy_(many))
-    meetings = taps_that_meet(height, kernel // 2) * taps_that_meet(width, kernel // 2)
-    return Peaks(
-        matrix=OPERATIONS * PEAK_MATRIX**3 / matrix,
-        convolution=OPERATIONS * batch * meetings * features**2 / convolution,
-        transcendentals=PEAK_EXPONENTIALS / exponentials,
-        bytes=2 * BYTES * PEAK_COPY / copy,
-    )
-
-
-def best_seconds(work: Callable[[], object]) -> float:
-    """Return the shortest time of `work`."""
-    seconds = []
-    for _ in range(PEAK_REPEATS):
-        wait_for_device()
-        start = time.perf_counter()
-        work()
-        wait_for_device()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 def build_network(size: StepSize, *, detached: bool) -> TimesNetDiscrepancyNetwork:
