@@ -10,7 +10,7 @@ from unittest import mock
 
 from torch import nn
 
-from timesad import AnomalyTransformerDetector, TimesNetDetector
+from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
 from timesad._base import BaseDeepDetector
 from timesad.nn import AnomalyTransformerNetwork, AssociationSettings, WindowSettings
 from timesad.nn.products import RowLinear
@@ -129,6 +129,11 @@ def with_own_stride(build: Callable[[Size], BaseDeepDetector], size: Size) -> Ba
 def defaults(kind: type[BaseDeepDetector], size: Size) -> BaseDeepDetector:
     """Build a detector of ours with its defaults, but for the epochs and the window."""
     return kind(window_size=size.window_size, max_epochs=size.n_epochs, device=size.device, random_state=0)
+
+
+def with_associations(size: Size) -> TimesNetDiscrepancyDetector:
+    """Build the flagship with its defaults and its associations trained, which no default score reads."""
+    return defaults(TimesNetDiscrepancyDetector, size).set_params(discrepancy_weight="balanced")
 
 
 def pyod_transformer(size: Size) -> Any:

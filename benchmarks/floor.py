@@ -172,7 +172,7 @@ def measure_optimizer(network: nn.Module, peaks: Peaks, repeats: int) -> PhaseTi
 def measure_step(size: StepSize, repeats: int, device: torch.device) -> float:
     """Time a whole step of the flagship at its defaults: forward, loss, backward, update."""
     network = build_network(size, detached=True).to(device).train()
-    objective, (phase,) = MinimaxObjective("auto"), SCHEDULES["simultaneous"]
+    objective, (phase,) = MinimaxObjective("balanced"), SCHEDULES["simultaneous"]
     optimizer = torch.optim.Adam(network.parameters())
     x = torch.randn(size.batch_size, size.window_size, size.n_channels, device=device)
 

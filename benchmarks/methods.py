@@ -203,7 +203,7 @@ METHODS = index_methods(
             timesnet_discrepancy,
             note=f"{_OURS_NOTE}; *memory* is its default, *reconstruction* to the bit the score of `TimesNetDetector`, "
             "*distance* the memory without the network, *mixed* what `clean_training=False` gives; "
-            "the discrepancy, which changes none, is not trained (`discrepancy_weight=0`): the default takes longer",
+            "the discrepancy, which changes none, is not trained (`discrepancy_weight=0`), nor is it by default",
             scores=tuple(rule.name for rule in FLAGSHIP_RULES),
         ),
         Method("timesnet", SAME, timesnet, note=f"the *reconstruction* of `{FLAGSHIP}`, to the bit, in less time"),

@@ -22,7 +22,7 @@ from timesad.scaling import ChannelScaling
 from timesad.training import MinimaxObjective
 from timesad.windows import OverlapAverage, WindowSet
 
-from .equal_size import Size, defaults
+from .equal_size import Size
 from .timing import made_up_series
 
 
@@ -105,11 +105,11 @@ def watching(watch: Stopwatch) -> Iterator[None]:
         yield
 
 
-def profile_phases(kind: type[BaseDeepDetector], size: Size) -> dict[str, dict[str, float]]:
+def profile_phases(build: Callable[[Size], BaseDeepDetector], size: Size) -> dict[str, dict[str, float]]:
     """Seconds of each phase of a fit and of scoring, under its part: preparation, training, calibration, scoring."""
     series = made_up_series(2 * size.n_rows, size.n_channels)
     train_rows, rows = series[: size.n_rows], series[size.n_rows :]
-    detector = defaults(kind, size).fit(train_rows)  # once before the watch, so that nothing is a first call
+    detector = build(size).fit(train_rows)  # once before the watch, so that nothing is a first call
     watch = Stopwatch()
     with watching(watch):
         detector.fit(train_rows).decision_function(rows)

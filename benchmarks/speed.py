@@ -60,6 +60,7 @@ from .equal_size import (
     our_timesnet,
     our_transformer,
     pyod_transformer,
+    with_associations,
     with_own_stride,
 )
 from .phases import profile_phases
@@ -168,6 +169,7 @@ def peers_section(size: Size, run: Interleave) -> Section:
         "TimesNetDetector, own stride": functools.partial(with_own_stride, our_timesnet),
         "TimesNetDetector, defaults": functools.partial(defaults, TimesNetDetector),
         "TimesNetDiscrepancyDetector, defaults": functools.partial(defaults, TimesNetDiscrepancyDetector),
+        "TimesNetDiscrepancyDetector, associations trained": with_associations,
     }
     parts, records = [f"{size.sentence()}. `fit` includes scoring the rows fitted on, for all of them.\n"], []
     remarks = (
@@ -388,11 +390,16 @@ def profile_section(size: Size) -> Section:
         ],
         [],
     )
-    for kind in (TimesNetDiscrepancyDetector, TimesNetDetector, AnomalyTransformerDetector):
-        profile = profile_phases(kind, size)
-        parts += [f"### {kind.__name__}\n", profile_table(profile)]
+    profiled = {
+        kind.__name__: functools.partial(defaults, kind)
+        for kind in (TimesNetDiscrepancyDetector, TimesNetDetector, AnomalyTransformerDetector)
+    }
+    profiled[f"{TimesNetDiscrepancyDetector.__name__}, associations trained"] = with_associations
+    for name, build in profiled.items():
+        profile = profile_phases(build, size)
+        parts += [f"### {name}\n", profile_table(profile)]
         for part, phases in profile.items():
-            lone = Times(kind.__name__, {name: [seconds] for name, seconds in phases.items()})
+            lone = Times(name, {phase: [seconds] for phase, seconds in phases.items()})
             records += lone.records("profile", part)
     return Section("Where the time goes", "\n".join(parts), records)
 

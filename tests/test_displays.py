@@ -113,13 +113,13 @@ class TestScores:
 @pytest.fixture(scope="module", params=[TimesNetDiscrepancyDetector, AnomalyTransformerDetector])
 def contrasting(request, waves):
     """A detector of either class with associations, comparing with both priors."""
-    return request.param(**TINY, prior="contrast").fit(waves)
+    return request.param(**TINY, prior="contrast", discrepancy_weight="balanced").fit(waves)
 
 
 class TestAssociations:
     @pytest.mark.parametrize(("prior", "names"), [("local", ["P_local"]), ("grid", ["P_grid"])])
     def test_there_are_s_and_the_priors_that_the_detector_has(self, waves, prior, names):
-        detector = TimesNetDiscrepancyDetector(**TINY, prior=prior).fit(waves)
+        detector = TimesNetDiscrepancyDetector(**TINY, prior=prior, score_rule="sum").fit(waves)
         display = AssociationDisplay.from_estimator(detector, waves, row=120)
         assert list(display.associations) == ["S", *names]
         assert len(display.images_) == len(display.axes_) == 2
@@ -193,7 +193,7 @@ class TestAssociations:
 
     def test_a_detector_without_associations_is_refused(self, waves):
         plain = {name: value for name, value in TINY.items() if name != "n_heads"}
-        for detector in (TimesNetDetector(**plain), TimesNetDiscrepancyDetector(**TINY, discrepancy_weight=0), PCA()):
+        for detector in (TimesNetDetector(**plain), TimesNetDiscrepancyDetector(**TINY), PCA()):
             with pytest.raises(ValueError, match=rf"{type(detector).__name__} has no associations"):
                 AssociationDisplay.from_estimator(detector.fit(waves), waves, row=120)
 

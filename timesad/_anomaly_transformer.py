@@ -46,9 +46,9 @@ class AnomalyTransformerDetector(AssociationDetector):
     schedule : {"simultaneous", "alternating", "off"}, default="simultaneous"
         "simultaneous" takes one step with the gradients of both phases, as the official code does; "alternating" a
         step for each, as the paper writes; "off" reports the discrepancy without training on it.
-    discrepancy_weight : float or "auto", default=3.0
-        k of ``rec ± k·D``; the official code has 3. "auto" takes ``rec / D`` of each batch, so that neither term
-        drowns the other. 0 trains the reconstruction alone.
+    discrepancy_weight : float, "balanced" or "auto", default=3.0
+        k of ``rec ± k·D``; the official code has 3. "balanced" takes ``rec / D`` of each batch, so that neither term
+        drowns the other, and so does "auto" here. 0 trains the reconstruction alone.
     score_rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}, default="reconstruction"
         "reconstruction" scores by calibrated error; "memory" by its agreement with the distance to the memory, which is
         association beyond the window: that of the strangest window around a row and that of the row itself;

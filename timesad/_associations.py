@@ -33,7 +33,7 @@ class AssociationDetector(BaseDeepDetector):
         "prior": [StrOptions(set(PRIORS))],
         "divergence": [StrOptions(set(DIVERGENCES))],
         "schedule": [StrOptions(set(SCHEDULES))],
-        "discrepancy_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "discrepancy_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "balanced"})],
         "score_rule": [StrOptions(set(SCORE_RULES))],
         "memory_size": [Interval(Integral, 1, None, closed="left")],
     }
@@ -105,7 +105,7 @@ class AssociationDetector(BaseDeepDetector):
 
     def _has_associations(self) -> bool:
         """Whether a discrepancy is trained on or scored by; without it the association would be dead weight."""
-        return self.discrepancy_weight != 0 or self.score_rule in DISCREPANCY_RULES
+        return self._discrepancy_weight() != 0 or self.score_rule in DISCREPANCY_RULES
 
     def _check_parameters_together(self) -> None:
         super()._check_parameters_together()
@@ -117,10 +117,16 @@ class AssociationDetector(BaseDeepDetector):
             )
 
     def _phases(self) -> tuple[Phase, ...]:
-        return SCHEDULES[self.schedule if self.discrepancy_weight != 0 else "off"]
+        return SCHEDULES[self.schedule if self._discrepancy_weight() != 0 else "off"]
 
     def _discrepancy_weight(self) -> float | str:
+        if self.discrepancy_weight == "auto":
+            return "balanced" if self._score_feels_associations() else 0.0
         return self.discrepancy_weight
+
+    def _score_feels_associations(self) -> bool:
+        """Whether any score would differ if associations were not trained."""
+        return True
 
     def _score_rule(self) -> str:
         return self.score_rule

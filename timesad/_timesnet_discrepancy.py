@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._associations import AssociationDetector
 from .nn.networks import TimesNetDiscrepancyNetwork, TimesNetNetwork
+from .scoring import DISCREPANCY_RULES
 
 __all__ = ["TimesNetDiscrepancyDetector"]
 
@@ -21,7 +22,8 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
     of each block an anomaly attention compares where a row looks (the series association S) with where it would look
     by distance alone (the prior association P); a minimax trains the two against each other. Beyond the window, each
     window is compared with the windows of the whole training series; by default the score is the agreement of that and
-    the reconstruction.
+    the reconstruction, which no association has a part in: then none is trained, unless `discrepancy_weight` asks for
+    it.
 
     Parameters
     ----------
@@ -56,10 +58,11 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
     schedule : {"simultaneous", "alternating", "off"}, default="simultaneous"
         "simultaneous" takes one step with the gradients of both phases, as the official code does; "alternating" a
         step for each, as the paper writes; "off" reports the discrepancy without training on it.
-    discrepancy_weight : float or "auto", default="auto"
-        k of ``rec ± k·D``; the official code has 3. "auto" takes ``rec / D`` of each batch, so that neither term
-        drowns the other. 0 with the rule "memory" or "reconstruction" trains no associations: the network is then
-        `TimesNetDetector`'s, bit for bit, and so is the score by "reconstruction".
+    discrepancy_weight : float, "balanced" or "auto", default="auto"
+        k of ``rec ± k·D``; the official code has 3. "balanced" takes ``rec / D`` of each batch, so that neither term
+        drowns the other. "auto" is "balanced" where that changes a score, and 0 where it would only cost time: with a
+        detached association and the rule "memory" or "reconstruction". 0 with these rules trains no associations: the
+        network is then `TimesNetDetector`'s, bit for bit, and so is the score by "reconstruction".
     score_rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}, default="memory"
         "reconstruction" scores by calibrated error; "memory" by its agreement with the distance to the memory, which is
         association beyond the window: that of the strangest window around a row and that of the row itself;
@@ -231,6 +234,9 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         )
         self.n_kernels = n_kernels
         self.association_trunk = association_trunk
+
+    def _score_feels_associations(self) -> bool:
+        return self.association_trunk == "joint" or self.score_rule in DISCREPANCY_RULES
 
     def _build_network(self) -> TimesNetNetwork:
         window, blocks = self._window_settings(), self._block_settings(self.n_kernels)

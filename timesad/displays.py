@@ -408,7 +408,8 @@ def _associating_network(detector: Any) -> AssociatingNetwork:
         return network
     raise ValueError(
         f"This {type(detector).__name__} has no associations to show. Fit a TimesNetDiscrepancyDetector or an "
-        "AnomalyTransformerDetector; the former has none with discrepancy_weight=0 and score_rule='reconstruction'."
+        "AnomalyTransformerDetector; the former trains associations where its score reads them, and for looking at "
+        "them with discrepancy_weight='balanced'."
     )
 
 

@@ -208,10 +208,10 @@ class TestSteps:
 
 
 class TestObjective:
-    def test_auto_weight_gives_both_terms_one_size(self, x):
+    def test_balanced_weight_gives_both_terms_one_size(self, x):
         network = build()
         output = network(x, None, simultaneous)
-        objective = MinimaxObjective("auto")
+        objective = MinimaxObjective("balanced")
         reconstruction = objective.reconstruction(output.reconstruction, x, None)
         discrepancy = output.discrepancy.mean()
         torch.testing.assert_close(objective.scale(reconstruction, discrepancy) * discrepancy, reconstruction)

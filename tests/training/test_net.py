@@ -10,6 +10,7 @@ import torch
 
 from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
 from timesad.exceptions import TrainingError
+from timesad.scoring import SCORE_RULES
 from timesad.training import MinimaxNet
 
 TINY = {"window_size": 24, "patch_size": 3, "model_size": 8, "n_kernels": 2, "epoch_size": 128, "random_state": 0}
@@ -67,6 +68,15 @@ def test_zero_weight_is_the_plain_detector_bit_for_bit(X):
         **TINY, max_epochs=2, n_heads=2, discrepancy_weight=0, score_rule="reconstruction"
     ).fit(X)
     assert np.array_equal(plain.decision_scores_, flagship.decision_scores_)
+
+
+@pytest.mark.parametrize("trunk", ["detached", "joint"])
+@pytest.mark.parametrize("rule", SCORE_RULES)
+def test_the_default_trains_associations_where_a_score_differs_by_it(X, rule, trunk):
+    parameters = TINY | {"max_epochs": 1, "score_rule": rule, "association_trunk": trunk}
+    record = TimesNetDiscrepancyDetector(**parameters).fit(X).history_[-1]
+    trained = "train_discrepancy_simultaneous" in record
+    assert trained == (trunk == "joint" or rule in ("discrepancy", "sum", "product"))
 
 
 @pytest.mark.parametrize("schedule", ["simultaneous", "off"])

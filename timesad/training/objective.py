@@ -38,8 +38,8 @@ class MinimaxObjective(nn.Module):
 
     Parameters
     ----------
-    discrepancy_weight : float or "auto"
-        k of the loss ``rec + k·D``. With "auto", k is ``rec / D`` of the batch, without gradient: both terms have the
+    discrepancy_weight : float or "balanced"
+        k of the loss ``rec + k·D``. "balanced" takes ``rec / D`` of the batch, without gradient: both terms have the
         same size in every step, so neither drowns the other whatever the data, the width bounds or the divergence.
         The official code's constant is 3, which makes k·D about twenty times the reconstruction error at the start.
     """
@@ -78,7 +78,7 @@ class MinimaxObjective(nn.Module):
 
     def scale(self, reconstruction: Tensor, discrepancy: Tensor) -> float | Tensor:
         """k, as a number that no gradient passes."""
-        if self.discrepancy_weight == "auto":
+        if self.discrepancy_weight == "balanced":
             return (reconstruction / discrepancy.clamp_min(torch.finfo(discrepancy.dtype).tiny)).detach()
         return float(self.discrepancy_weight)
 
