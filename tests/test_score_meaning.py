@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import timesad._base
+from timesad import TimesNetDetector
+from timesad.evidence import judge_all
 from timesad.exceptions import TrainingError
 
 N_ROWS, WINDOW = 240, 16  # of the fixtures `waves` and `make_detector`
@@ -234,3 +236,18 @@ class TestTrainingThatFails:
         with pytest.raises(ValueError, match="X has 5 rows"):
             detector.fit(waves[:5, :1])
         np.testing.assert_array_equal(detector.decision_function(waves), expected)
+
+
+@pytest.mark.parametrize(("at_most", "judged"), [(1000, [113]), (113, [113]), (20, [20, 113])])
+def test_windows_that_calibrate_are_not_judged_again_where_they_are_all(waves, monkeypatch, at_most, judged):
+    seen = []
+
+    def counted(network, windows, *args, **kwargs):
+        seen.append(len(windows))
+        return judge_all(network, windows, *args, **kwargs)
+
+    monkeypatch.setattr(timesad._base, "judge_all", counted)
+    monkeypatch.setattr(timesad._base, "CALIBRATION_WINDOWS", at_most)
+    detector = TimesNetDetector(window_size=WINDOW, top_k=2, patch_size=2, max_epochs=1, random_state=0).fit(waves)
+    assert seen == judged
+    np.testing.assert_array_equal(detector.decision_function(waves), detector.decision_scores_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -17,7 +18,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .calibration import MIXED_BLOCKS
-from .evidence import Evidence, calibrate_positions, gather_evidence
+from .evidence import CALIBRATION_WINDOWS, Evidence, Judged, calibrate_positions, gather_evidence, judge_all
 from .exceptions import TrainingError
 from .memory import MemoryScorer, WindowMemory
 from .nn.networks import BlockSettings, ReconstructionNetwork, WindowSettings
@@ -287,14 +288,13 @@ class BaseDeepDetector(BaseDetector):
     def _calibrate(self, values: NDArray[np.float32], borders: NDArray[np.intp], device: torch.device) -> None:
         """Learn what is usual from the training rows, then score them as any rows are scored."""
         windows, rule = self._scoring_windows(values, borders), self._score_rule()
-        self.position_calibration_ = calibrate_positions(
-            self.network_,
-            windows,
-            with_discrepancy=rule in DISCREPANCY_RULES,
-            batch_size=self.batch_size,
-            device=device,
-        )
-        evidence = self._evidence(windows, self._learn_memory(windows, borders, device), rule, device)
+        judged: Iterable[Judged] = self._judge_windows(windows.thinned(CALIBRATION_WINDOWS), rule, device)
+        if len(windows) <= CALIBRATION_WINDOWS:  # they are all of them: nothing is judged twice
+            judged = list(judged)
+        self.position_calibration_ = calibrate_positions(judged)
+        if len(windows) > CALIBRATION_WINDOWS:
+            judged = self._judge_windows(windows, rule, device)
+        evidence = self._evidence(judged, windows, self._learn_memory(windows, borders, device), rule)
         if not np.isfinite(evidence.error).all():  # the last step made these weights, and no loss has judged them
             raise TrainingError(
                 f"The trained network rebuilds rows as NaN or infinite. Lower learning_rate (now {self.learning_rate})."
@@ -337,17 +337,15 @@ class BaseDeepDetector(BaseDetector):
         stride = self.score_stride or max(1, window_size // WINDOWS_OVER_A_ROW)
         return WindowSet(values, window_starts(borders, window_size, min(stride, window_size)), window_size)
 
+    def _judge_windows(self, windows: WindowSet, rule: str, device: torch.device) -> Iterator[Judged]:
+        with_discrepancy = rule in DISCREPANCY_RULES
+        return judge_all(self.network_, windows, self.batch_size, device, with_discrepancy=with_discrepancy)
+
     def _evidence(
-        self, windows: WindowSet, remembered: NDArray[np.float64] | None, rule: str, device: torch.device
+        self, judged: Iterable[Judged], windows: WindowSet, remembered: NDArray[np.float64] | None, rule: str
     ) -> Evidence:
         return gather_evidence(
-            self.network_,
-            windows,
-            self.position_calibration_,
-            memory=remembered,
-            with_product=rule == "product",
-            batch_size=self.batch_size,
-            device=device,
+            judged, windows, self.position_calibration_, memory=remembered, with_product=rule == "product"
         )
 
     def _judge(self, X: ArrayLike, groups: ArrayLike | None) -> tuple[Evidence, NDArray[np.intp]]:
@@ -357,7 +355,8 @@ class BaseDeepDetector(BaseDetector):
         device = next(self.network_.parameters()).device
         windows = self._scoring_windows(self.scaling_(rows), borders)
         remembered = None if self.memory_scorer_ is None else self.memory_scorer_(windows, borders, device)
-        return self._evidence(windows, remembered, self.row_scorer_.rule, device), borders
+        rule = self.row_scorer_.rule
+        return self._evidence(self._judge_windows(windows, rule, device), windows, remembered, rule), borders
 
     def decision_function(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
         """Anomaly score of each row.

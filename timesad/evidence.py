@@ -7,7 +7,7 @@ position is systematically near zero, and averaged over the same windows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,16 +20,19 @@ from .nn.networks import ReconstructionNetwork
 from .windows import OverlapAverage, WindowSet
 
 __all__ = [
+    "CALIBRATION_WINDOWS",
     "ChannelEvidence",
     "Evidence",
+    "Judged",
     "PositionCalibration",
     "calibrate_positions",
     "gather_evidence",
+    "judge_all",
     "judge_windows",
 ]
 
 PRODUCT_TEMPERATURE = 50.0  # of the official code's softmax(-50 D)
-CALIBRATION_WINDOWS = 512  # evenly spread training windows that the position statistics are read from
+CALIBRATION_WINDOWS = 512  # evenly spread training windows that the position statistics are read from, at most
 SMALLEST_ERROR = 1e-12  # squared standard deviations
 SMALLEST_AGREED = 1e-4  # squared standard deviations; a window that rebuilds a row even better outvotes no more
 SMALLEST_SCALE = 1e-7  # the rounding of float32: what varies less does not vary
@@ -116,6 +119,14 @@ class ChannelEvidence(NamedTuple):
     agreed: NDArray[np.float64]
 
 
+class Judged(NamedTuple):
+    """What the network says of a batch of windows."""
+
+    starts: NDArray[np.intp]  # (batch,), the windows' first rows
+    error: Tensor  # (batch, time, channel), squared, of each row where it was hidden
+    discrepancy: Tensor | None  # (batch, time, prior), where it was asked for
+
+
 @torch.inference_mode()
 def judge_windows(network: ReconstructionNetwork, x: Tensor, *, with_discrepancy: bool) -> tuple[Tensor, Tensor | None]:
     """Squared error of each row where it was hidden, (batch, time, channel), and D, (batch, time, prior).
@@ -145,25 +156,31 @@ def judge_all(
     device: torch.device,
     *,
     with_discrepancy: bool,
-) -> Iterator[tuple[NDArray[np.intp], Tensor, Tensor | None]]:
-    """First rows, squared errors and D of all windows, a batch at a time; see `judge_windows`."""
+) -> Iterator[Judged]:
+    """Judge all windows, a batch at a time; see `judge_windows`.
+
+    Parameters
+    ----------
+    network : ReconstructionNetwork
+        Trained, in evaluation mode.
+    windows : WindowSet
+        What to judge.
+    batch_size : int
+        Windows at a time; has no influence on the result beyond rounding.
+    device : torch.device
+        Where the network is.
+    with_discrepancy : bool
+        Whether D is wanted too.
+    """
     with network.frozen():
         for starts, x in windows.batches(batch_size):
-            yield starts, *judge_windows(network, x.to(device), with_discrepancy=with_discrepancy)
+            yield Judged(starts, *judge_windows(network, x.to(device), with_discrepancy=with_discrepancy))
 
 
-def calibrate_positions(
-    network: ReconstructionNetwork,
-    windows: WindowSet,
-    *,
-    with_discrepancy: bool,
-    batch_size: int,
-    device: torch.device,
-) -> PositionCalibration:
+def calibrate_positions(judged: Iterable[Judged]) -> PositionCalibration:
     """Read what is usual at each position off evenly spread training windows."""
     errors, discrepancies = [], []
-    thinned = windows.thinned(CALIBRATION_WINDOWS)
-    for _, error, discrepancy in judge_all(network, thinned, batch_size, device, with_discrepancy=with_discrepancy):
+    for _, error, discrepancy in judged:
         errors.append(error.mean(dim=-1).double().cpu().numpy())
         none = error.new_empty(*error.shape[:2], 0)
         discrepancies.append((none if discrepancy is None else discrepancy).double().cpu().numpy())
@@ -176,21 +193,19 @@ def calibrate_positions(
 
 
 def gather_evidence(
-    network: ReconstructionNetwork,
+    judged: Iterable[Judged],
     windows: WindowSet,
     calibration: PositionCalibration,
     *,
     memory: NDArray[np.float64] | None,
     with_product: bool,
-    batch_size: int,
-    device: torch.device,
 ) -> Evidence:
-    """Judge all windows and average what they say of each row.
+    """Average what the windows say of each row.
 
     Parameters
     ----------
-    network : ReconstructionNetwork
-        Trained, in evaluation mode.
+    judged : iterable of Judged
+        What the network says of the windows, with their discrepancy where the calibration has one.
     windows : WindowSet
         Windows that together hold every row.
     calibration : PositionCalibration
@@ -199,10 +214,6 @@ def gather_evidence(
         What the memory says of each row, if it is asked.
     with_product : bool
         Whether the published product score is wanted too.
-    batch_size : int
-        Windows at a time; has no influence on the result beyond rounding.
-    device : torch.device
-        Where the network is.
 
     Returns
     -------
@@ -212,7 +223,7 @@ def gather_evidence(
     n_priors = calibration.n_priors
     n_errors = 2 * n_channels
     rows = OverlapAverage(n_rows, n_errors + n_priors + with_product)
-    for starts, error, discrepancy in judge_all(network, windows, batch_size, device, with_discrepancy=n_priors > 0):
+    for starts, error, discrepancy in judged:
         levelled = calibration.level_error(error.cpu().numpy())
         columns = [levelled, np.log(levelled + SMALLEST_AGREED)]
         if discrepancy is not None:
