@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
-from .timing import wait_for_device
+from .timing import repeated_seconds
 
 BYTES = 4  # of a float32
 OPERATIONS = 2  # a multiplication and an addition
@@ -208,6 +207,11 @@ def optimizer_cost(n_parameters: int) -> Cost:
     return Cost(ADAM_OPERATIONS * n_parameters, 0, BYTES * ADAM_PASSES * n_parameters)
 
 
+def best_seconds(work: Callable[[], object]) -> float:
+    """Return the shortest time of `work`."""
+    return min(repeated_seconds(work, PEAK_REPEATS))
+
+
 def measure_peaks(device: torch.device) -> Peaks:
     """Return the rates of this machine, best of several runs: a peak is what it can do, not what it does on average."""
     a, b = (torch.randn(PEAK_MATRIX, PEAK_MATRIX, device=device) for _ in range(2))
@@ -229,15 +233,3 @@ def measure_peaks(device: torch.device) -> Peaks:
         transcendentals=PEAK_EXPONENTIALS / exponentials,
         bytes=2 * BYTES * PEAK_COPY / copy,
     )
-
-
-def best_seconds(work: Callable[[], object]) -> float:
-    """Return the shortest time of `work`."""
-    seconds = []
-    for _ in range(PEAK_REPEATS):
-        wait_for_device()
-        start = time.perf_counter()
-        work()
-        wait_for_device()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)

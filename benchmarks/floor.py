@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +49,7 @@ from .costs import (
     projection_cost,
 )
 from .report import markdown_table
-from .timing import available_cores, machine_sentence, wait_for_device
+from .timing import available_cores, machine_sentence, repeated_seconds
 
 TITLE = "The floor"
 DEFAULT_REPEATS = 20
@@ -59,14 +58,7 @@ GIGA = 1e9
 
 def median_seconds(work: Callable[[], object], repeats: int) -> float:
     """Return the median time of `work`, after one run that does not count."""
-    seconds = []
-    for _ in range(repeats + 1):
-        wait_for_device()
-        start = time.perf_counter()
-        work()
-        wait_for_device()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+    return statistics.median(repeated_seconds(work, repeats + 1)[1:])
 
 
 def build_network(size: StepSize, *, detached: bool) -> TimesNetDiscrepancyNetwork:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.utils import Bunch
 
 from timesad.calibration import TailCalibration, smooth
 from timesad.evidence import ChannelEvidence
-from timesad.memory import ChannelDistance, MemoryEvidence, MemoryTails, WindowMemory, memory_evidence, raise_to
+from timesad.memory import ChannelDistance, MemoryEvidence, MemoryTails, WindowMemory, memory_evidence
 from timesad.scoring import ChannelScorer, HorizonScorer, Loudest, factor
 from timesad.windows import OverlapAverage, WindowSet
 
@@ -34,20 +35,17 @@ __all__ = [
     "StrangestAndFar",
     "Thirds",
     "WindowAlone",
-    "add_association",
-    "add_placebo",
+    "added",
+    "alone",
     "any_distances",
     "arithmetic_mean",
-    "association_alone",
     "evidence_of_mean_window",
     "evidence_of_strangest",
     "harmonic_mean",
     "memory_alone",
     "memory_twice",
     "minimum",
-    "multiply_association",
-    "multiply_placebo",
-    "placebo_alone",
+    "multiplied",
     "product",
 ]
 
@@ -139,18 +137,16 @@ def any_distances(
     whole_window = np.array([0, time])
     for channel in range(windows.values.shape[1]):
         averages, of_window = OverlapAverage(n_rows, 2), np.zeros(n_rows, dtype=np.float32)
-        strangest = np.full(n_rows, -1.0, dtype=np.float32)
         in_strangest = {width: np.zeros(n_rows, dtype=np.float32) for width in STRANGEST_WIDTHS}
         for starts, found in memory._differences(windows, channel, device, own):
             squares = found.cpu().numpy()  # (window, time)
             means = found.mean(dim=1).cpu().numpy()
             averages.add(starts, np.stack([squares, np.broadcast_to(means[:, None], squares.shape)], axis=-1))
-            raise_to(of_window, starts, time, means)
             smoothed = {width: smooth(squares.T.astype(np.float64), width, whole_window) for width in STRANGEST_WIDTHS}
             for position in range(time):
                 rows = starts + position
-                stranger = means > strangest[rows]
-                strangest[rows[stranger]] = means[stranger]
+                stranger = means > of_window[rows]
+                of_window[rows[stranger]] = means[stranger]
                 for width, of_width in in_strangest.items():
                     of_width[rows[stranger]] = smoothed[width][position, stranger]
         of_row, of_mean_window = averages.average().T
@@ -303,34 +299,19 @@ def minimum(known: Joined) -> FloatArray:
     return reconstruction + known.memory_weight * (np.minimum(reconstruction, memory) - reconstruction)
 
 
-# The association between channels
+# The association between channels, or its placebo: a field of `Joined`
 
 
-def add_association(known: Joined) -> FloatArray:
-    """The score, and half as much of the association as of it."""
-    return product(known) + ASSOCIATION_SHARE * known.association
+def added(association: str) -> Join:
+    """The score, and half as much of `association` as of it."""
+    return lambda known: product(known) + ASSOCIATION_SHARE * getattr(known, association)
 
 
-def add_placebo(known: Joined) -> FloatArray:
-    """The same with the placebo."""
-    return product(known) + ASSOCIATION_SHARE * known.placebo
+def multiplied(association: str) -> Join:
+    """The score's factor times that of `association`, which counts half as much."""
+    return lambda known: factor(product(known)) * factor(getattr(known, association)) ** ASSOCIATION_SHARE
 
 
-def multiply_association(known: Joined) -> FloatArray:
-    """The score's factor times that of the association, which counts half as much."""
-    return factor(product(known)) * factor(known.association) ** ASSOCIATION_SHARE
-
-
-def multiply_placebo(known: Joined) -> FloatArray:
-    """The same with the placebo."""
-    return factor(product(known)) * factor(known.placebo) ** ASSOCIATION_SHARE
-
-
-def association_alone(known: Joined) -> FloatArray:
-    """What the association says, without anything else; the same for all rows where there is one channel."""
-    return known.association
-
-
-def placebo_alone(known: Joined) -> FloatArray:
-    """The same with the placebo."""
-    return known.placebo
+def alone(association: str) -> Join:
+    """What `association` says, without anything else; the same for all rows where there is one channel."""
+    return attrgetter(association)

@@ -23,6 +23,7 @@ REPORTED_PACKAGES = ("torch", "numpy", "scikit-learn", "pyod", "deepod")
 PERIODS = (50, 20, 10)  # rows; they divide windows of 100
 NOISE = 0.1
 ERROR_CHARACTERS = 200
+WORK = "work"
 CSV_COLUMNS = ("section", "setting", "contender", "measure", "repeat", "seconds")
 
 
@@ -177,6 +178,17 @@ def clocked(measured: dict[str, float], name: str) -> Iterator[None]:
     wait_for_device()
     measured[name] = time.perf_counter() - start
     measured[f"{name} CPU"] = time.process_time() - worked
+
+
+def repeated_seconds(work: Callable[[], object], repeats: int) -> list[float]:
+    """Return the seconds of so many runs of `work`, one after the other."""
+    seconds = []
+    for _ in range(repeats):
+        measured: dict[str, float] = {}
+        with clocked(measured, WORK):
+            work()
+        seconds.append(measured[WORK])
+    return seconds
 
 
 def machine_sentence(device: str) -> str:

@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .calibration import MIXED_BLOCKS
-from .evidence import CALIBRATION_WINDOWS, Evidence, Judged, calibrate_positions, gather_evidence, judge_all
+from .evidence import CALIBRATION_WINDOWS, Evidence, JudgedWindows, calibrate_positions, gather_evidence, judge_all
 from .exceptions import TrainingError
 from .memory import MemoryScorer, WindowMemory
 from .nn.networks import BlockSettings, ReconstructionNetwork, WindowSettings
@@ -288,7 +288,7 @@ class BaseDeepDetector(BaseDetector):
     def _calibrate(self, values: NDArray[np.float32], borders: NDArray[np.intp], device: torch.device) -> None:
         """Learn what is usual from the training rows, then score them as any rows are scored."""
         windows, rule = self._scoring_windows(values, borders), self._score_rule()
-        judged: Iterable[Judged] = self._judge_windows(windows.thinned(CALIBRATION_WINDOWS), rule, device)
+        judged: Iterable[JudgedWindows] = self._judge_windows(windows.thinned(CALIBRATION_WINDOWS), rule, device)
         if len(windows) <= CALIBRATION_WINDOWS:  # they are all of them: nothing is judged twice
             judged = list(judged)
         self.position_calibration_ = calibrate_positions(judged)
@@ -337,12 +337,12 @@ class BaseDeepDetector(BaseDetector):
         stride = self.score_stride or max(1, window_size // WINDOWS_OVER_A_ROW)
         return WindowSet(values, window_starts(borders, window_size, min(stride, window_size)), window_size)
 
-    def _judge_windows(self, windows: WindowSet, rule: str, device: torch.device) -> Iterator[Judged]:
+    def _judge_windows(self, windows: WindowSet, rule: str, device: torch.device) -> Iterator[JudgedWindows]:
         with_discrepancy = rule in DISCREPANCY_RULES
         return judge_all(self.network_, windows, self.batch_size, device, with_discrepancy=with_discrepancy)
 
     def _evidence(
-        self, judged: Iterable[Judged], windows: WindowSet, remembered: NDArray[np.float64] | None, rule: str
+        self, judged: Iterable[JudgedWindows], windows: WindowSet, remembered: NDArray[np.float64] | None, rule: str
     ) -> Evidence:
         return gather_evidence(
             judged, windows, self.position_calibration_, memory=remembered, with_product=rule == "product"

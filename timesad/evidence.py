@@ -23,7 +23,7 @@ __all__ = [
     "CALIBRATION_WINDOWS",
     "ChannelEvidence",
     "Evidence",
-    "Judged",
+    "JudgedWindows",
     "PositionCalibration",
     "calibrate_positions",
     "gather_evidence",
@@ -119,7 +119,7 @@ class ChannelEvidence(NamedTuple):
     agreed: NDArray[np.float64]
 
 
-class Judged(NamedTuple):
+class JudgedWindows(NamedTuple):
     """What the network says of a batch of windows."""
 
     starts: NDArray[np.intp]  # (batch,), the windows' first rows
@@ -156,7 +156,7 @@ def judge_all(
     device: torch.device,
     *,
     with_discrepancy: bool,
-) -> Iterator[Judged]:
+) -> Iterator[JudgedWindows]:
     """Judge all windows, a batch at a time; see `judge_windows`.
 
     Parameters
@@ -174,10 +174,10 @@ def judge_all(
     """
     with network.frozen():
         for starts, x in windows.batches(batch_size):
-            yield Judged(starts, *judge_windows(network, x.to(device), with_discrepancy=with_discrepancy))
+            yield JudgedWindows(starts, *judge_windows(network, x.to(device), with_discrepancy=with_discrepancy))
 
 
-def calibrate_positions(judged: Iterable[Judged]) -> PositionCalibration:
+def calibrate_positions(judged: Iterable[JudgedWindows]) -> PositionCalibration:
     """Read what is usual at each position off evenly spread training windows."""
     errors, discrepancies = [], []
     for _, error, discrepancy in judged:
@@ -193,7 +193,7 @@ def calibrate_positions(judged: Iterable[Judged]) -> PositionCalibration:
 
 
 def gather_evidence(
-    judged: Iterable[Judged],
+    judged: Iterable[JudgedWindows],
     windows: WindowSet,
     calibration: PositionCalibration,
     *,
@@ -204,7 +204,7 @@ def gather_evidence(
 
     Parameters
     ----------
-    judged : iterable of Judged
+    judged : iterable of JudgedWindows
         What the network says of the windows, with their discrepancy where the calibration has one.
     windows : WindowSet
         Windows that together hold every row.

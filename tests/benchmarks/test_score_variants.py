@@ -15,7 +15,7 @@ from benchmarks.score_variants import (
     Joined,
     NoUnits,
     StrangestAndFar,
-    add_association,
+    added,
     any_distances,
     arithmetic_mean,
     evidence_of_mean_window,
@@ -23,7 +23,7 @@ from benchmarks.score_variants import (
     harmonic_mean,
     memory_twice,
     minimum,
-    multiply_association,
+    multiplied,
 )
 from timesad.calibration import smooth
 from timesad.evidence import ChannelEvidence
@@ -142,8 +142,8 @@ class TestJoins:
             (arithmetic_mean, [5.0, 2.5]),
             (harmonic_mean, [3.2, 1.6]),
             (minimum, [2.0, 1.0]),
-            (add_association, [0.0, 2.5]),
-            (multiply_association, [1.0, 4.0]),
+            (added("association"), [0.0, 2.5]),
+            (multiplied("association"), [1.0, 4.0]),
         ],
     )
     def test_by_hand(self, join, expected):
