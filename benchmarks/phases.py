@@ -23,7 +23,7 @@ from timesad.training import MinimaxObjective
 from timesad.windows import OverlapAverage, WindowSet
 
 from .equal_size import Size
-from .timing import made_up_series
+from .timing import made_up_series, settled_clock
 
 
 class Stopwatch:
@@ -110,7 +110,7 @@ def profile_phases(build: Callable[[Size], BaseDeepDetector], size: Size) -> dic
     series = made_up_series(2 * size.n_rows, size.n_channels)
     train_rows, rows = series[: size.n_rows], series[size.n_rows :]
     detector = build(size).fit(train_rows)  # once before the watch, so that nothing is a first call
-    watch = Stopwatch()
+    watch = Stopwatch(settled_clock)
     with watching(watch):
         detector.fit(train_rows).decision_function(rows)
     parts: defaultdict[str, dict[str, float]] = defaultdict(dict)

@@ -166,17 +166,21 @@ def wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
+def settled_clock() -> float:
+    """Return the seconds of a clock, once the accelerator has done what it was given."""
+    wait_for_device()
+    return time.perf_counter()
+
+
 @contextmanager
 def clocked(measured: dict[str, float], name: str) -> Iterator[None]:
     """Note the seconds of the block as `name`, and those of all its threads' work as `name` CPU.
 
     Work, unlike time, hardly changes when others use the machine too.
     """
-    wait_for_device()
-    start, worked = time.perf_counter(), time.process_time()
+    start, worked = settled_clock(), time.process_time()
     yield
-    wait_for_device()
-    measured[name] = time.perf_counter() - start
+    measured[name] = settled_clock() - start
     measured[f"{name} CPU"] = time.process_time() - worked
 
 

@@ -91,7 +91,8 @@ class AnomalyTransformerDetector(AssociationDetector):
     contamination : float or object, default=0.1
         Share of training rows above the threshold, in (0, 0.5]; or a thresholder object in the manner of PyThresh.
     device : str, default="auto"
-        Where to compute: "auto" (a CUDA device if there is one, else the CPU) or a name torch knows.
+        Where to compute: "auto" (a CUDA device if there is one, else the CPU) or a name torch knows. Applies from the
+        next call on, to a detector loaded from a file too: what was fitted on one device scores on any other.
     random_state : int, RandomState or None, default=None
         Fixes weights, masks and order. The global generators are neither read nor moved.
     verbose : int, default=0

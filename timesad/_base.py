@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
@@ -202,6 +203,13 @@ class BaseDeepDetector(BaseDetector):
         self._train(values, borders, device, seed)
         self._calibrate(values, borders, device)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle or a copy holds: the network on the CPU, so that a machine without the accelerator loads it."""
+        state: dict[str, Any] = super().__getstate__()
+        if "network_" in state:
+            state["network_"] = copy.deepcopy(self.network_).cpu()
+        return state
+
     def _check_parameters_together(self) -> None:
         """Constraints that no single parameter shows."""
         if self.top_k > self.window_size - 1:
@@ -352,7 +360,8 @@ class BaseDeepDetector(BaseDetector):
         """Evidence on the rows of any series, and the series' borders."""
         check_is_fitted(self, "decision_scores_")
         rows, borders = self._check_series(X, groups, reset=False)
-        device = next(self.network_.parameters()).device
+        device = self._resolve_device()
+        self.network_.to(device)  # where it is not there yet: after loading, or another `device` since fit
         windows = self._scoring_windows(self.scaling_(rows), borders)
         remembered = None if self.memory_scorer_ is None else self.memory_scorer_(windows, borders, device)
         rule = self.row_scorer_.rule

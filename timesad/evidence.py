@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .accelerator import Recorded, send
 from .nn.networks import ReconstructionNetwork
 from .windows import OverlapAverage, WindowSet
 
@@ -34,7 +35,7 @@ __all__ = [
 PRODUCT_TEMPERATURE = 50.0  # of the official code's softmax(-50 D)
 CALIBRATION_WINDOWS = 512  # evenly spread training windows that the position statistics are read from, at most
 SMALLEST_ERROR = 1e-12  # squared standard deviations
-SMALLEST_AGREED = 1e-4  # squared standard deviations; a window that rebuilds a row even better outvotes no more
+SMALLEST_AGREED = np.float32(1e-4)  # squared standard deviations; who rebuilds a row even better outvotes no more
 SMALLEST_SCALE = 1e-7  # the rounding of float32: what varies less does not vary
 SCALE_SHARE = 0.05  # no position's scale falls below this share of the positions' median scale
 
@@ -63,11 +64,11 @@ class PositionCalibration:
         """Priors whose discrepancy is calibrated."""
         return self.center.shape[1]
 
-    def level_error(self, error: NDArray[np.floating]) -> NDArray[np.floating]:
+    def level_error(self, error: NDArray[np.float32]) -> NDArray[np.float32]:
         """Squared error, (batch, time, channel), as if every position were rebuilt equally well."""
-        return error / self.error[:, None]
+        return error / self.error.astype(np.float32)[:, None]
 
-    def closeness(self, discrepancy: NDArray[np.floating]) -> NDArray[np.floating]:
+    def closeness(self, discrepancy: NDArray[np.float32]) -> NDArray[np.float64]:
         """Standard deviations by which D falls short of its position's mean: large = associates abnormally closely."""
         return (self.center - discrepancy) / self.spread
 
@@ -124,7 +125,7 @@ class JudgedWindows(NamedTuple):
 
     starts: NDArray[np.intp]  # (batch,), the windows' first rows
     error: Tensor  # (batch, time, channel), squared, of each row where it was hidden
-    discrepancy: Tensor | None  # (batch, time, prior), where it was asked for
+    discrepancy: Tensor | None = None  # (batch, time, prior), where it was asked for
 
 
 @torch.inference_mode()
@@ -172,9 +173,15 @@ def judge_all(
     with_discrepancy : bool
         Whether D is wanted too.
     """
+
+    def judge(x: Tensor) -> dict[str, Tensor]:
+        error, discrepancy = judge_windows(network, x, with_discrepancy=with_discrepancy)
+        return {"error": error} if discrepancy is None else {"error": error, "discrepancy": discrepancy}
+
+    judge_as_before = Recorded(judge)
     with network.frozen():
         for starts, x in windows.batches(batch_size):
-            yield JudgedWindows(starts, *judge_windows(network, x.to(device), with_discrepancy=with_discrepancy))
+            yield JudgedWindows(starts, **judge_as_before(send(x, device)))
 
 
 def calibrate_positions(judged: Iterable[JudgedWindows]) -> PositionCalibration:

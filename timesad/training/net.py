@@ -12,10 +12,11 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
-from skorch.utils import noop, to_tensor
+from skorch.utils import noop
 from torch import Tensor
 from torch.utils.data import RandomSampler
 
+from ..accelerator import Recorded, repeatable_convolutions, send
 from ..exceptions import TrainingError
 from ..nn.networks import ReconstructionNetwork
 from ..windows import WindowSet
@@ -51,11 +52,15 @@ class MinimaxNet(NeuralNet):
     def __init__(self, *args: Any, phases: tuple[Phase, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.phases = phases
+        self._descend_as_before = Recorded(self._descend)
+        self._validate_as_before = Recorded(self._validate)
 
     def train_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
         """Take one optimizer step for each phase."""
         self._set_training(True)
-        x = to_tensor(batch[0], device=self.device)
+        return self._descend_as_before(send(batch[0], self.device))
+
+    def _descend(self, x: Tensor) -> dict[str, Tensor]:
         hidden = self.module_.random_mask(len(x))
         parts: dict[str, Tensor] = {}
         for phase in self.phases:
@@ -70,7 +75,9 @@ class MinimaxNet(NeuralNet):
     def validation_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
         """Reconstruction error of a held-out batch; the discrepancy has no part in early stopping."""
         self._set_training(False)
-        x = to_tensor(batch[0], device=self.device)
+        return self._validate_as_before(send(batch[0], self.device))
+
+    def _validate(self, x: Tensor) -> dict[str, Tensor]:
         hidden = self.module_.fixed_mask(len(x))
         with torch.no_grad():
             return {"reconstruction": self.criterion_.reconstruction(self.module_.reconstruct(x, hidden), x, hidden)}
@@ -180,7 +187,7 @@ def train_network(
     if verbose:
         callbacks.append(("progress_bar", ProgressBar(max_epochs)))
     n_drawn = min(epoch_size, len(train))
-    with own_generator(device, seed):
+    with own_generator(device, seed), repeatable_convolutions():
         network = build()
         # Masks are drawn from here on: the same ones, however many weights the network has drawn.
         torch.manual_seed(seed)
@@ -189,6 +196,7 @@ def train_network(
             module=network,
             criterion=MinimaxObjective(discrepancy_weight),
             optimizer=torch.optim.Adam,
+            optimizer__capturable=device.type == "cuda",
             lr=learning_rate,
             max_epochs=max_epochs,
             batch_size=batch_size,
@@ -210,6 +218,7 @@ def train_network(
             net.fit_loop(train)
         net.notify("on_train_end", X=train, y=None)
     trained: ReconstructionNetwork = net.module_.eval()
+    trained.zero_grad(set_to_none=True)  # as much memory as the weights, and of no further use
     kept = ("epoch", "dur")
     history = [
         {name: row[name] for name in row if name in kept or name.startswith(("train_", "valid_"))}
