@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -20,11 +21,35 @@ TRANSCENDENTALS_A_PAIR = 3
 ADAM_PASSES = 7
 ADAM_OPERATIONS = 12
 
-PEAK_MATRIX = 1536  # rows and columns of the product whose rate is called the peak
-PEAK_GRID = (32, 64, 48, 48, 3)  # batch, features, height, width, kernel
-PEAK_EXPONENTIALS = 2**16  # few enough to stay in cache
-PEAK_COPY = 2**26  # numbers; too many for any cache
 PEAK_REPEATS = 10
+
+
+class PeakSizes(NamedTuple):
+    """Of what is called a peak.
+
+    Parameters
+    ----------
+    matrix : int
+        Rows and columns of the product.
+    grid : tuple of int
+        Batch, features, height, width and kernel of the convolution.
+    exponentials, copied : int
+        Numbers raised and copied.
+    """
+
+    matrix: int
+    grid: tuple[int, int, int, int, int]
+    exponentials: int
+    copied: int
+
+
+ON_PROCESSOR = PeakSizes(1536, (32, 64, 48, 48, 3), exponentials=2**16, copied=2**26)  # the former stay in cache
+ON_ACCELERATOR = PeakSizes(8192, (512, 64, 48, 48, 3), exponentials=2**26, copied=2**28)  # large enough to fill it
+
+
+def peak_sizes(device: torch.device) -> PeakSizes:
+    """Return the sizes that bring a device to its peak."""
+    return ON_PROCESSOR if device.type == "cpu" else ON_ACCELERATOR
 
 
 @dataclass(frozen=True)
@@ -214,12 +239,13 @@ def best_seconds(work: Callable[[], object]) -> float:
 
 def measure_peaks(device: torch.device) -> Peaks:
     """Return the rates of this machine, best of several runs: a peak is what it can do, not what it does on average."""
-    a, b = (torch.randn(PEAK_MATRIX, PEAK_MATRIX, device=device) for _ in range(2))
-    batch, features, height, width, kernel = PEAK_GRID
+    sizes = peak_sizes(device)
+    a, b = (torch.randn(sizes.matrix, sizes.matrix, device=device) for _ in range(2))
+    batch, features, height, width, kernel = sizes.grid
     grid = torch.randn(batch, features, height, width, device=device).to(memory_format=torch.channels_last)
     weight = torch.randn(features, features, kernel, kernel, device=device).to(memory_format=torch.channels_last)
-    few = torch.randn(PEAK_EXPONENTIALS, device=device)
-    many = torch.randn(PEAK_COPY, device=device)
+    few = torch.randn(sizes.exponentials, device=device)
+    many = torch.randn(sizes.copied, device=device)
     few_out, many_out = torch.empty_like(few), torch.empty_like(many)
     with torch.inference_mode():
         matrix = best_seconds(lambda: a @ b)
@@ -228,8 +254,8 @@ def measure_peaks(device: torch.device) -> Peaks:
         copy = best_seconds(lambda: many_out.copy_(many))
     meetings = taps_that_meet(height, kernel // 2) * taps_that_meet(width, kernel // 2)
     return Peaks(
-        matrix=OPERATIONS * PEAK_MATRIX**3 / matrix,
+        matrix=OPERATIONS * sizes.matrix**3 / matrix,
         convolution=OPERATIONS * batch * meetings * features**2 / convolution,
-        transcendentals=PEAK_EXPONENTIALS / exponentials,
-        bytes=2 * BYTES * PEAK_COPY / copy,
+        transcendentals=sizes.exponentials / exponentials,
+        bytes=2 * BYTES * sizes.copied / copy,
     )

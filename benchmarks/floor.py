@@ -2,11 +2,13 @@
 
     python -m benchmarks.floor
     python -m benchmarks.floor --window 96 --batch-size 64 --repeats 20
+    python -m benchmarks.floor --device cuda --batch-size 512 --curve 64 512 4096 --name floor-accelerator
 
 The operations and bytes of every phase follow from the sizes by the formulas of `benchmarks/costs.py`, which
 `docs/performance.md` explains. The peaks are measured: matrix product, convolution, exponential,
 copy. The floor of a phase is the longer of the time that its arithmetic takes at peak and the time
-that its bytes take at peak. The table is written to ``docs/results/floor.md``.
+that its bytes take at peak. The tables are written to ``docs/results/floor.md``, or to a page of another ``--name``;
+``--curve`` adds whole steps of other batch sizes.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from timesad.accelerator import CALLS_BEFORE, Recorded, repeatable_convolutions
 from timesad.nn import (
     AssociationSettings,
     BlockSettings,
@@ -33,10 +36,6 @@ from timesad.training import SCHEDULES, MinimaxObjective
 from .command import DEFAULT_RESULTS, arguments_of, command_text
 from .costs import (
     BYTES,
-    PEAK_COPY,
-    PEAK_EXPONENTIALS,
-    PEAK_GRID,
-    PEAK_MATRIX,
     Cost,
     Peaks,
     StepSize,
@@ -46,6 +45,7 @@ from .costs import (
     embedding_cost,
     measure_peaks,
     optimizer_cost,
+    peak_sizes,
     projection_cost,
 )
 from .report import markdown_table
@@ -161,33 +161,77 @@ def measure_optimizer(network: nn.Module, peaks: Peaks, repeats: int) -> PhaseTi
     return PhaseTime("optimizer", cost, peaks.matrix, seconds, seconds)
 
 
-def measure_step(size: StepSize, repeats: int, device: torch.device) -> float:
-    """Time a whole step of the flagship at its defaults: forward, loss, backward, update."""
+def whole_step(size: StepSize, device: torch.device) -> Callable[[Tensor], dict[str, Tensor]]:
+    """Return a step of the flagship with its associations trained: forward, loss, backward, update."""
     network = build_network(size, detached=True).to(device).train()
     objective, (phase,) = MinimaxObjective("balanced"), SCHEDULES["simultaneous"]
-    optimizer = torch.optim.Adam(network.parameters())
-    x = torch.randn(size.batch_size, size.window_size, size.n_channels, device=device)
+    optimizer = torch.optim.Adam(network.parameters(), capturable=device.type == "cuda")
 
-    def step() -> None:
+    def step(x: Tensor) -> dict[str, Tensor]:
         hidden = network.random_mask(len(x))
         optimizer.zero_grad(set_to_none=True)
-        objective(network(x, hidden, phase.route), x, hidden, phase)["loss"].backward()
+        parts = objective(network(x, hidden, phase.route), x, hidden, phase)
+        parts.pop("loss").backward()
         optimizer.step()
+        return parts
 
-    return median_seconds(step, repeats)
+    return step
 
 
-def peaks_table(peaks: Peaks) -> str:
+def measure_step(size: StepSize, repeats: int, device: torch.device) -> float:
+    """Time a whole step as the detectors take it: on an accelerator as a recording."""
+    step = Recorded(whole_step(size, device))
+    x = torch.randn(size.batch_size, size.window_size, size.n_channels, device=device)
+    for _ in range(CALLS_BEFORE):
+        step(x)
+    return median_seconds(lambda: step(x), repeats)
+
+
+def measure_unrecorded(size: StepSize, repeats: int, device: torch.device) -> float:
+    """Time the same step with the host asking for every kernel."""
+    step = whole_step(size, device)
+    x = torch.randn(size.batch_size, size.window_size, size.n_channels, device=device)
+    return median_seconds(lambda: step(x), repeats)
+
+
+def step_cost(size: StepSize, n_parameters: int) -> Cost:
+    """Return what all phases of a step must do."""
+    phases = (embedding_cost, convolution_cost, association_cost, divergence_cost, projection_cost)
+    return sum((cost(size) for cost in phases), optimizer_cost(n_parameters))
+
+
+def curve_table(size: StepSize, batches: Sequence[int], peaks: Peaks, repeats: int, device: torch.device) -> str:
+    """Return a batch size a row: a step's seconds, and its operations and bytes as shares of what the machine does."""
+    n_parameters = sum(parameter.numel() for parameter in build_network(size, detached=True).parameters())
+    rows = []
+    for batch_size in batches:
+        at = replace(size, batch_size=batch_size)
+        cost = step_cost(at, n_parameters)
+        step = measure_step(at, repeats, device)
+        row = [f"{batch_size:,}", f"{1e3 * step:.2f}", f"{batch_size / step:,.0f}"]
+        row += [f"{cost.operations / step / GIGA:,.0f}", f"{cost.operations / step / peaks.convolution:.1%}"]
+        row += [f"{cost.bytes / step / GIGA:,.1f}", f"{cost.bytes / step / peaks.bytes:.1%}"]
+        if device.type != "cpu":
+            row.append(f"{1e3 * measure_unrecorded(at, repeats, device):.2f}")
+        rows.append(row)
+    header = ["windows", "step, ms", "windows/s", "GFLOP/s", "of the peak", "GB/s", "of the peak"]
+    if device.type != "cpu":
+        header.append("not recorded, ms")
+    return markdown_table(header, rows)
+
+
+def peaks_table(peaks: Peaks, device: torch.device) -> str:
     """Return what the machine was seen to do."""
-    batch, features, height, width, kernel = PEAK_GRID
+    sizes = peak_sizes(device)
+    batch, features, height, width, kernel = sizes.grid
     rows = [
-        [f"matrix product, {PEAK_MATRIX} × {PEAK_MATRIX}", f"{peaks.matrix / GIGA:.1f} GFLOP/s"],
+        [f"matrix product, {sizes.matrix} × {sizes.matrix}", f"{peaks.matrix / GIGA:.1f} GFLOP/s"],
         [
             f"convolution, {batch} × {features} × {height} × {width}, kernel {kernel} × {kernel}",
             f"{peaks.convolution / GIGA:.1f} GFLOP/s",
         ],
-        [f"2 to the power of {PEAK_EXPONENTIALS} numbers", f"{peaks.transcendentals / GIGA:.2f} G/s"],
-        [f"copy of {BYTES * PEAK_COPY / 2**20:.0f} MiB, read and written", f"{peaks.bytes / GIGA:.1f} GB/s"],
+        [f"2 to the power of {sizes.exponentials} numbers", f"{peaks.transcendentals / GIGA:.2f} G/s"],
+        [f"copy of {BYTES * sizes.copied / 2**20:.0f} MiB, read and written", f"{peaks.bytes / GIGA:.1f} GB/s"],
     ]
     return markdown_table(["measured peak", ""], rows)
 
@@ -242,7 +286,9 @@ def phases_table(phases: Sequence[PhaseTime], peaks: Peaks, step: float) -> str:
     return markdown_table(header, rows)
 
 
-def page(size: StepSize, peaks: Peaks, phases: Sequence[PhaseTime], step: float, command: str, device: str) -> str:
+def page(
+    size: StepSize, peaks: Peaks, phases: Sequence[PhaseTime], step: float, curve: str, command: str, device: str
+) -> str:
     """Return the Markdown page."""
     bullets = [
         f"Made by `{command}`.",
@@ -257,9 +303,10 @@ def page(size: StepSize, peaks: Peaks, phases: Sequence[PhaseTime], step: float,
             f"# {TITLE}\n",
             "\n".join(f"- {bullet}" for bullet in bullets) + "\n",
             "## What the machine can do\n",
-            peaks_table(peaks),
+            peaks_table(peaks, torch.device(device)),
             "## What a step must do, and what it takes\n",
             phases_table(phases, peaks, step),
+            *(["## A step by the size of its batch\n", curve] if curve else []),
         ]
     )
 
@@ -278,9 +325,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--layers", type=int, default=default.n_layers)
     parser.add_argument("--kernels", type=int, default=default.n_kernels)
     parser.add_argument("--periods", type=int, nargs="+", default=list(default.periods))
+    parser.add_argument("--curve", type=int, nargs="+", default=[], metavar="WINDOWS", help="batch sizes of a curve")
     parser.add_argument("--repeats", type=int, default=DEFAULT_REPEATS)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--name", default="floor", help="of the page (floor)")
     parser.add_argument("--out", type=Path, default=DEFAULT_RESULTS, help="folder of the page (docs/results)")
     return parser
 
@@ -303,12 +352,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         periods=tuple(options.periods),
     )
     peaks = measure_peaks(device)
-    phases = measure_phases(size, peaks, options.repeats, device)
-    step = measure_step(size, options.repeats, device)
+    with repeatable_convolutions():  # as in training
+        phases = measure_phases(size, peaks, options.repeats, device)
+        step = measure_step(size, options.repeats, device)
+        curve = curve_table(size, options.curve, peaks, options.repeats, device) if options.curve else ""
     command = command_text("benchmarks.floor", arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / "floor.md"
-    path.write_text(page(size, peaks, phases, step, command, options.device), encoding="utf-8")
+    path = options.out / f"{options.name}.md"
+    path.write_text(page(size, peaks, phases, step, curve, command, options.device), encoding="utf-8")
     print(path.read_text(encoding="utf-8"))
 
 

@@ -178,10 +178,10 @@ def judge_all(
         error, discrepancy = judge_windows(network, x, with_discrepancy=with_discrepancy)
         return {"error": error} if discrepancy is None else {"error": error, "discrepancy": discrepancy}
 
-    judge_as_before = Recorded(judge)
+    recorded_judge = Recorded(judge)
     with network.frozen():
         for starts, x in windows.batches(batch_size):
-            yield JudgedWindows(starts, **judge_as_before(send(x, device)))
+            yield JudgedWindows(starts, **recorded_judge(send(x, device)))
 
 
 def calibrate_positions(judged: Iterable[JudgedWindows]) -> PositionCalibration:

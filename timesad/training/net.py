@@ -52,13 +52,13 @@ class MinimaxNet(NeuralNet):
     def __init__(self, *args: Any, phases: tuple[Phase, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.phases = phases
-        self._descend_as_before = Recorded(self._descend)
-        self._validate_as_before = Recorded(self._validate)
+        self._recorded_descend = Recorded(self._descend)
+        self._recorded_validate = Recorded(self._validate)
 
     def train_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
         """Take one optimizer step for each phase."""
         self._set_training(True)
-        return self._descend_as_before(send(batch[0], self.device))
+        return self._recorded_descend(send(batch[0], self.device))
 
     def _descend(self, x: Tensor) -> dict[str, Tensor]:
         hidden = self.module_.random_mask(len(x))
@@ -75,7 +75,7 @@ class MinimaxNet(NeuralNet):
     def validation_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
         """Reconstruction error of a held-out batch; the discrepancy has no part in early stopping."""
         self._set_training(False)
-        return self._validate_as_before(send(batch[0], self.device))
+        return self._recorded_validate(send(batch[0], self.device))
 
     def _validate(self, x: Tensor) -> dict[str, Tensor]:
         hidden = self.module_.fixed_mask(len(x))
