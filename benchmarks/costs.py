@@ -25,7 +25,7 @@ PEAK_REPEATS = 10
 
 
 class PeakSizes(NamedTuple):
-    """Of what is called a peak.
+    """How large the things are whose rates are called peaks.
 
     Parameters
     ----------
@@ -43,8 +43,10 @@ class PeakSizes(NamedTuple):
     copied: int
 
 
-ON_PROCESSOR = PeakSizes(1536, (32, 64, 48, 48, 3), exponentials=2**16, copied=2**26)  # the former stay in cache
-ON_ACCELERATOR = PeakSizes(8192, (512, 64, 48, 48, 3), exponentials=2**26, copied=2**28)  # large enough to fill it
+# What is raised stays in a processor's cache, what is copied fits no cache.
+ON_PROCESSOR = PeakSizes(1536, (32, 64, 48, 48, 3), exponentials=2**16, copied=2**26)
+# Less would not fill an accelerator for longer than the host takes to ask for it.
+ON_ACCELERATOR = PeakSizes(8192, (512, 64, 48, 48, 3), exponentials=2**26, copied=2**28)
 
 
 def peak_sizes(device: torch.device) -> PeakSizes:
