@@ -12,6 +12,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 OLDEST_BIN := .venv-oldest/bin
 OLDEST_READY := .venv-oldest/.ready
+COMPILED := $(wildcard timesad/nn/maps/*.[ch])
 
 # One thread a process: the workers share the cores, and numerical threads that compete for them cost more than they give.
 test test-oldest: export OMP_NUM_THREADS = 1
@@ -29,12 +30,12 @@ help:
 	@echo 'make clean        remove .venv and caches'
 
 # A copy of pip is the last thing that venv installs: where it is missing, the environment is not whole.
-$(READY): pyproject.toml setup.cfg constraints.txt
+$(READY): pyproject.toml setup.cfg constraints.txt $(COMPILED)
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-$(OLDEST_READY): pyproject.toml setup.cfg constraints-oldest.txt
+$(OLDEST_READY): pyproject.toml setup.cfg constraints-oldest.txt $(COMPILED)
 	test -x $(OLDEST_BIN)/pip || $(PYTHON) -m venv .venv-oldest
 	$(OLDEST_BIN)/pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
 		-e '.[benchmarks]' pytest pytest-xdist
@@ -65,4 +66,4 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache build timesad.egg-info
+	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache build timesad.egg-info timesad/nn/maps/*.so

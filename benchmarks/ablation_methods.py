@@ -176,7 +176,7 @@ class LookAwayAttention(AnomalyAttention):
         further = associations.series.masked_fill(near, 0.0).clamp_min(torch.finfo(x.dtype).tiny)
         series = further / further.sum(dim=-1, keepdim=True)
         value = self.split_heads(x)[2]
-        return self.join_heads(series @ value), associations._replace(series=series)
+        return self.join_heads((series @ value).transpose(1, 2)), associations._replace(series=series)
 
 
 class LookAwayNetwork(TimesNetDiscrepancyNetwork):

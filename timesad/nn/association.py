@@ -164,7 +164,7 @@ class AnomalyAttention(nn.Module):
         series = series_association(query, key)
         raws = self.raw_widths(x)
         priors = tuple(prior(raw) for prior, raw in zip(self.priors, raws, strict=True))
-        output = self.join_heads(self.mix(series, priors) @ value)
+        output = self.join_heads((self.mix(series, priors) @ value).transpose(1, 2))
         return output, Associations(series, priors, openness(raws))
 
     def attend(self, x: Tensor) -> Tensor:
@@ -180,14 +180,17 @@ class AnomalyAttention(nn.Module):
 
     def split_heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value, each (batch, head, time, feature)."""
-        batch, time, features = x.shape
-        heads = self.query_key_value(x).reshape(batch, time, 3, self.n_heads, features // self.n_heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        query, key, value = self.heads(x).permute(2, 0, 3, 1, 4)
         return query, key, value
 
+    def heads(self, x: Tensor) -> Tensor:
+        """Query, key and value of every head, (batch, time, 3, head, feature)."""
+        projected: Tensor = self.query_key_value(x)
+        return projected.unflatten(-1, (3, self.n_heads, -1))
+
     def join_heads(self, mixed: Tensor) -> Tensor:
-        """From (batch, head, time, feature) to the output, (batch, time, model_size)."""
-        output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        """From (batch, time, head, feature) to the output, (batch, time, model_size)."""
+        output: Tensor = self.output(mixed.flatten(2))
         return output
 
     def raw_widths(self, x: Tensor) -> list[Tensor]:

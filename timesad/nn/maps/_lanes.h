@@ -1,0 +1,319 @@
+/* Attention and discrepancy of one map, written for vectors of LANES floats.
+
+Included once for every width: LANES, ROWS and TARGET say which one, and every name ends in the number of lanes. ROWS rows
+of a map are worked on at a time, as many as keep the accumulators of `chunk` in registers. A row of a map has `padded`
+entries, whole vectors; `wide` is a row of features, padded to whole vectors too. What lies beyond `time` is nothing. */
+
+#define JOIN_(name, lanes) name##_##lanes
+#define JOIN(name, lanes) JOIN_(name, lanes)
+#define L(name) JOIN(name, LANES)
+#define INLINE TARGET static inline __attribute__((always_inline))
+#define vec L(vec)
+#define ivec L(ivec)
+#define padded_to_lanes(n) (((n) + LANES - 1) / LANES * LANES)
+
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+INLINE vec *L(at)(const float *p) { return (vec *)p; }
+INLINE vec L(all)(float x) { return x - (vec){0}; }
+
+/* The larger one; `b` where either is not a number. */
+INLINE vec L(max)(vec a, vec b) {
+#if LANES == 16
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif LANES == 8
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    ivec larger = a > b;
+    return (vec)((larger & (ivec)a) | (~larger & (ivec)b));
+#endif
+}
+
+#if LANES == 16
+#define HALVES(x) __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#define QUARTERS(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define PAIRS(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+#define FOLD(x, join) x = join(x, HALVES(x)), x = join(x, QUARTERS(x)), x = join(x, PAIRS(x))
+#elif LANES == 8
+#define QUARTERS(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3)
+#define PAIRS(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5)
+#define FOLD(x, join) x = join(x, QUARTERS(x)), x = join(x, PAIRS(x))
+#else
+#define PAIRS(x) __builtin_shufflevector(x, x, 2, 3, 0, 1)
+#define FOLD(x, join) x = join(x, PAIRS(x))
+#endif
+
+INLINE vec L(add)(vec a, vec b) { return a + b; }
+
+INLINE float L(sum)(vec x) {
+    FOLD(x, L(add));
+    return x[0] + x[1];
+}
+
+INLINE float L(largest)(vec x) {
+    FOLD(x, L(max));
+    return x[0] > x[1] ? x[0] : x[1];
+}
+
+/* 2^x; smaller x than -126 count as that. The polynomial of Cephes' exp2f, on [-1/2, 1/2]. */
+INLINE vec L(exp2)(vec x) {
+    const float rounder = 12582912.0f; /* 1.5 * 2^23: the sum's low bits are x, rounded */
+    x = L(max)(L(all)(-126.0f), x);
+    vec shifted = x + rounder, f = x - (shifted - rounder);
+    vec p = f * 1.535336188319500e-4f + 1.339887440266574e-3f;
+    p = p * f + 9.618437357674640e-3f;
+    p = p * f + 5.550332471162809e-2f;
+    p = p * f + 2.402264791363012e-1f;
+    p = p * f + 6.931472028550421e-1f;
+    p = p * f + 1.0f;
+    return (vec)((ivec)p + ((ivec)shifted << 23));
+}
+
+/* Natural logarithm of a normal number above 0. The polynomial of Cephes' logf, on [sqrt(1/2), sqrt(2)]. */
+INLINE vec L(log)(vec x) {
+    const int32_t root_half = 0x3f3504f3; /* as a float's bits */
+    ivec bits = (ivec)x - root_half;
+    vec exponent = __builtin_convertvector(bits >> 23, vec);
+    vec f = (vec)((bits & 0x007fffff) + root_half) - 1.0f, ff = f * f;
+    vec p = f * 7.0376836292e-2f - 1.1514610310e-1f;
+    p = p * f + 1.1676998740e-1f;
+    p = p * f - 1.2420140846e-1f;
+    p = p * f + 1.4249322787e-1f;
+    p = p * f - 1.6668057665e-1f;
+    p = p * f + 2.0000714765e-1f;
+    p = p * f - 2.4999993993e-1f;
+    p = p * f + 3.3333331174e-1f;
+    vec rest = p * (ff * f) - exponent * 2.12194440e-4f - ff * 0.5f; /* log(2) in two parts, the larger one exact */
+    return f + rest + exponent * 0.693359375f;
+}
+
+/* out[r][c] = sum over n of a[r][i] b[i][c], for ROWS rows and `count` vectors of columns. */
+INLINE void L(chunk)(const float *a, long a_step, const float *b, float *out, long step, long n, int count) {
+    vec total[ROWS][3];
+    UNROLL for (int r = 0; r < ROWS; r++)
+        UNROLL for (int c = 0; c < count; c++) total[r][c] = (vec){0};
+    for (long i = 0; i < n; i++) {
+        vec row[3];
+        UNROLL for (int c = 0; c < count; c++) row[c] = *L(at)(b + i * step + c * LANES);
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int c = 0; c < count; c++) total[r][c] += a[r * a_step + i] * row[c];
+    }
+    UNROLL for (int r = 0; r < ROWS; r++)
+        UNROLL for (int c = 0; c < count; c++) *L(at)(out + r * step + c * LANES) = total[r][c];
+}
+
+/* (ROWS, n) times (n, step) -> (ROWS, step); a row of `a` is `a_step` long. */
+INLINE void L(product)(const float *a, long a_step, const float *b, float *out, long step, long n) {
+    long c = 0;
+    for (; c + 3 * LANES <= step; c += 3 * LANES) L(chunk)(a, a_step, b + c, out + c, step, n, 3);
+    if (c + 2 * LANES == step) L(chunk)(a, a_step, b + c, out + c, step, n, 2);
+    if (c + LANES == step) L(chunk)(a, a_step, b + c, out + c, step, n, 1);
+}
+
+/* Add to out, (n, wide), the transpose of (ROWS, n) times (ROWS, wide). */
+INLINE void L(add_transposed_product)(const float *a, long a_step, const float *b, float *out, long n, long wide) {
+    for (long c = 0; c < wide; c += LANES) {
+        vec row[ROWS];
+        UNROLL for (int r = 0; r < ROWS; r++) row[r] = *L(at)(b + r * wide + c);
+        for (long i = 0; i < n; i++) {
+            vec total = *L(at)(out + i * wide + c);
+            UNROLL for (int r = 0; r < ROWS; r++) total += a[r * a_step + i] * row[r];
+            *L(at)(out + i * wide + c) = total;
+        }
+    }
+}
+
+/* (rows, columns) -> (all, step), times `factor`, with zeros around it. */
+INLINE void L(spread)(const float *in, long in_step, float *out, long step, long rows, long columns, long all,
+                      float factor) {
+    for (long r = 0; r < all; r++) {
+        long n = r < rows ? columns : 0, c = 0;
+        for (; c + LANES <= n; c += LANES) *L(at)(out + r * step + c) = *L(at)(in + r * in_step + c) * factor;
+        for (; c < n; c++) out[r * step + c] = in[r * in_step + c] * factor;
+        for (; c < step; c++) out[r * step + c] = 0;
+    }
+}
+
+/* (rows, columns) -> (columns, step), with zeros beyond the rows. */
+INLINE void L(turn)(const float *in, long in_step, float *out, long step, long rows, long columns) {
+    for (long r = 0; r < rows; r++)
+        for (long c = 0; c < columns; c++) out[c * step + r] = in[r * in_step + c];
+    for (long c = 0; c < columns; c++)
+        for (long r = rows; r < step; r++) out[c * step + r] = 0;
+}
+
+/* What is added to the last vector of a row of logits, so that nothing beyond `time` has a share. */
+INLINE vec L(beyond)(long time, long padded) {
+    vec x;
+    for (int l = 0; l < LANES; l++) x[l] = padded - LANES + l < time ? 0.0f : -1e30f;
+    return x;
+}
+
+/* Logits to the base 2 -> S, in place. */
+INLINE void L(softmax)(float *s, vec beyond, long padded) {
+    *L(at)(s + padded - LANES) += beyond;
+    vec top = *L(at)(s), total = {0};
+    for (long j = LANES; j < padded; j += LANES) top = L(max)(*L(at)(s + j), top);
+    float peak = L(largest)(top);
+    for (long j = 0; j < padded; j += LANES) total += *L(at)(s + j) = L(exp2)(*L(at)(s + j) - peak);
+    float share = 1.0f / L(sum)(total);
+    for (long j = 0; j < padded; j += LANES) *L(at)(s + j) *= share;
+}
+
+/* Columns [begin, end), whole vectors, outside of which P of some rows is nothing: 2^-40 of the diagonal or less. */
+struct L(band) { long begin, end; };
+INLINE struct L(band) L(band_of)(const float *precision, long first, long rows, long time) {
+    float least = precision[0];
+    for (long r = 1; r < rows; r++) least = precision[r] < least ? precision[r] : least;
+    float reach = sqrtf(40.0f / (LOG2_E * least));
+    long far = reach < (float)time ? (long)reach : time;
+    long begin = first - far, end = first + rows + far;
+    return (struct L(band)){(begin > 0 ? begin : 0) / LANES * LANES, padded_to_lanes(end < time ? end : time)};
+}
+
+/* P of row i within its band. */
+INLINE void L(prior)(float *p, long i, float precision, vec count, vec beyond, struct L(band) band, long padded) {
+    vec total = {0};
+    for (long j = band.begin; j < band.end; j += LANES) {
+        vec apart = count + (float)(j - i), logit = apart * apart * (-LOG2_E * precision);
+        if (j + LANES == padded) logit += beyond;
+        total += *L(at)(p + j) = L(exp2)(logit);
+    }
+    float share = 1.0f / L(sum)(total);
+    for (long j = band.begin; j < band.end; j += LANES) *L(at)(p + j) *= share;
+}
+
+INLINE vec L(counted)(void) {
+    vec x;
+    for (int l = 0; l < LANES; l++) x[l] = l;
+    return x;
+}
+
+/* S log((S + floor) / floor), summed over the columns [begin, end), where P is nothing. */
+INLINE vec L(apart)(const float *s, long begin, long end, float floor) {
+    const float inverse = 1.0f / floor;
+    vec total = {0};
+    for (long j = begin; j < end; j += LANES) {
+        vec x = *L(at)(s + j);
+        total += x * L(log)(x * inverse + 1.0f);
+    }
+    return total;
+}
+
+TARGET static void L(forward)(const struct task *t, long map, float *work) {
+    const long time = t->time, feature = t->feature, mixed_step = t->heads * feature, step = 3 * mixed_step;
+    const long padded = padded_to_lanes(time), wide = padded_to_lanes(feature);
+    const long b = map / t->heads, h = map % t->heads;
+    const float *query = t->qkv + b * time * step + h * feature, *key = query + mixed_step, *value = key + mixed_step;
+    const float *precision = t->precision + map * time;
+    float *keys = work, *values = keys + feature * padded, *q = values + time * wide;
+    float *s = q + ROWS * wide, *p = s + ROWS * padded, *mixed = p + padded;
+    const vec beyond = L(beyond)(time, padded), count = L(counted)();
+    L(turn)(key, step, keys, padded, time, feature);
+    L(spread)(value, step, values, wide, time, feature, time, 1.0f);
+    for (long i = 0; i < time; i += ROWS) {
+        const long rows = time - i < ROWS ? time - i : ROWS;
+        L(spread)(query + i * step, step, q, wide, rows, feature, ROWS, t->scale * LOG2_E);
+        L(product)(q, wide, keys, s, padded, feature);
+        for (long r = 0; r < ROWS; r++) L(softmax)(s + r * padded, beyond, padded);
+        L(product)(s, padded, values, mixed, wide, time);
+        struct L(band) band = L(band_of)(precision + i, i, rows, time);
+        for (long r = 0; r < rows; r++) {
+            memcpy(t->mixed + (b * time + i + r) * mixed_step + h * feature, mixed + r * wide, feature * sizeof(float));
+            const float *series = s + r * padded;
+            L(prior)(p, i + r, precision[i + r], count, beyond, band, padded);
+            vec total = L(apart)(series, 0, band.begin, t->floor) + L(apart)(series, band.end, padded, t->floor);
+            for (long j = band.begin; j < band.end; j += LANES) {
+                vec x = *L(at)(series + j), y = *L(at)(p + j);
+                total += (x - y) * L(log)((x + t->floor) / (y + t->floor));
+            }
+            t->discrepancy[map * time + i + r] = L(sum)(total);
+        }
+    }
+}
+
+/* The gradient on S, times S, over the columns [begin, end), where P is nothing; their sum. */
+INLINE vec L(pull_apart)(const float *s, float *on, long begin, long end, float floor, float on_series) {
+    const float inverse = 1.0f / floor;
+    vec total = {0};
+    for (long j = begin; j < end; j += LANES) {
+        vec x = *L(at)(s + j), quotient = x * inverse + 1.0f;
+        total += *L(at)(on + j) = (*L(at)(on + j) + on_series * (L(log)(quotient) - 1.0f / quotient)) * x;
+    }
+    return total;
+}
+
+TARGET static void L(backward)(const struct task *t, long map, float *work) {
+    const long time = t->time, feature = t->feature, mixed_step = t->heads * feature, step = 3 * mixed_step;
+    const long padded = padded_to_lanes(time), wide = padded_to_lanes(feature);
+    const long b = map / t->heads, h = map % t->heads;
+    const float *query = t->qkv + b * time * step + h * feature, *key = query + mixed_step, *value = key + mixed_step;
+    const float *from_mixed = t->from_mixed + b * time * mixed_step + h * feature;
+    const float *precision = t->precision + map * time;
+    float *keys = work, *values = keys + feature * padded, *k = values + feature * padded;
+    float *on_key = k + time * wide, *on_value = on_key + time * wide;
+    float *q = on_value + time * wide, *from = q + ROWS * wide, *on_query = from + ROWS * wide;
+    float *s = on_query + ROWS * wide, *on = s + ROWS * padded, *p = on + ROWS * padded;
+    float *to_query = t->on_qkv + b * time * step + h * feature;
+    const vec beyond = L(beyond)(time, padded), count = L(counted)();
+    L(turn)(key, step, keys, padded, time, feature);
+    L(turn)(value, step, values, padded, time, feature);
+    L(spread)(key, step, k, wide, time, feature, time, 1.0f);
+    memset(on_key, 0, 2 * time * wide * sizeof(float));
+    for (long i = 0; i < time; i += ROWS) {
+        const long rows = time - i < ROWS ? time - i : ROWS;
+        L(spread)(query + i * step, step, q, wide, rows, feature, ROWS, t->scale * LOG2_E);
+        L(spread)(from_mixed + i * mixed_step, mixed_step, from, wide, rows, feature, ROWS, 1.0f);
+        L(product)(q, wide, keys, s, padded, feature);
+        L(product)(from, wide, values, on, padded, feature);
+        struct L(band) band = L(band_of)(precision + i, i, rows, time);
+        for (long r = 0; r < ROWS; r++) L(softmax)(s + r * padded, beyond, padded);
+        for (long r = 0; r < rows; r++) {
+            const float from_row = t->from_discrepancy[map * time + i + r];
+            const float on_series = from_row * t->to_series, on_prior = from_row * t->to_prior;
+            float *series = s + r * padded, *logits = on + r * padded;
+            L(prior)(p, i + r, precision[i + r], count, beyond, band, padded);
+            vec total = L(pull_apart)(series, logits, 0, band.begin, t->floor, on_series) +
+                        L(pull_apart)(series, logits, band.end, padded, t->floor, on_series);
+            vec tilt = {0}, pull = {0}, mean = {0};
+            for (long j = band.begin; j < band.end; j += LANES) {
+                vec x = *L(at)(series + j), y = *L(at)(p + j), apart = count + (float)(j - i - r);
+                vec quotient = (x + t->floor) / (y + t->floor), ratio = L(log)(quotient);
+                vec pulled = (quotient + ratio) * y, square = apart * apart;
+                tilt += pulled * square, pull += pulled, mean += y * square;
+                total += *L(at)(logits + j) = (*L(at)(logits + j) + on_series * (ratio - 1.0f / quotient)) * x;
+            }
+            t->on_precision[map * time + i + r] = on_prior * (L(sum)(tilt) - L(sum)(pull) * L(sum)(mean));
+            const float all = L(sum)(total);
+            for (long j = 0; j < padded; j += LANES) *L(at)(logits + j) -= all * *L(at)(series + j);
+        }
+        memset(s + rows * padded, 0, (ROWS - rows) * padded * sizeof(float));
+        memset(on + rows * padded, 0, (ROWS - rows) * padded * sizeof(float));
+        L(product)(on, padded, k, on_query, wide, time);
+        L(add_transposed_product)(on, padded, q, on_key, time, wide);
+        L(add_transposed_product)(s, padded, from, on_value, time, wide);
+        for (long r = 0; r < rows; r++)
+            for (long f = 0; f < feature; f++) to_query[(i + r) * step + f] = on_query[r * wide + f] * t->scale;
+    }
+    for (long j = 0; j < time; j++) {
+        float *to_key = to_query + j * step + mixed_step;
+        for (long f = 0; f < feature; f++) to_key[f] = on_key[j * wide + f] / LOG2_E; /* q has LOG2_E in it */
+        memcpy(to_key + mixed_step, on_value + j * wide, feature * sizeof(float));
+    }
+}
+
+#undef JOIN_
+#undef JOIN
+#undef L
+#undef INLINE
+#undef vec
+#undef ivec
+#undef padded_to_lanes
+#undef HALVES
+#undef QUARTERS
+#undef PAIRS
+#undef FOLD
+#undef LANES
+#undef ROWS
+#undef TARGET
