@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from timesad.nn.products import IMAGE_ROWS, WORTH_IT, RowLinear, linear, transform
+from timesad.nn import products
+from timesad.nn.products import IMAGE_ROWS, RowLinear, linear, transform
 
 PRECISION = {torch.float32: {"rtol": 1e-4, "atol": 1e-4}, torch.float64: {"rtol": 1e-10, "atol": 1e-10}}
 
@@ -18,12 +19,13 @@ def dtype(request):
 
 @pytest.mark.parametrize(("batch", "time"), [(1, 1), (2, 30), (20, 7)])
 @pytest.mark.parametrize("size", [8, 96])
-def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype):
+@pytest.mark.parametrize("worth_it", [0, float("inf")], ids=["by convolution", "by product"])
+def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype, worth_it, monkeypatch):
     """Values, and gradients by rows, weight and bias, where a convolution stands in for the product and where not."""
+    monkeypatch.setattr(products, "WORTH_IT", worth_it)
     torch.manual_seed(0)
     layer, plain = RowLinear(size, 48).to(dtype), nn.Linear(size, 48).to(dtype)
     plain.load_state_dict(layer.state_dict())
-    assert (layer.weight.numel() > WORTH_IT) == (size == 96)
     results = []
     x = torch.randn(batch, time, size, dtype=dtype)
     for each in (layer, plain):
@@ -34,7 +36,8 @@ def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype):
         torch.testing.assert_close(mine, theirs, **PRECISION[dtype])
 
 
-def test_rows_that_are_a_view_are_read_as_they_are(dtype):
+def test_rows_that_are_a_view_are_read_as_they_are(dtype, monkeypatch):
+    monkeypatch.setattr(products, "WORTH_IT", 0)
     layer = RowLinear(96, 48).to(dtype)
     x = torch.randn(7, 20, 96, dtype=dtype).transpose(0, 1)
     torch.testing.assert_close(layer(x), layer(x.contiguous()), **PRECISION[dtype])

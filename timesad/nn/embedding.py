@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .products import row_linear
+
 __all__ = ["WindowEmbedding", "sinusoids"]
 
 
@@ -23,6 +25,9 @@ def sinusoids(length: int, model_size: int) -> Tensor:
 class WindowEmbedding(nn.Module):
     """A width-3 circular convolution over time plus the position's sinusoids, as in TimesNet and Anomaly Transformer.
 
+    The convolution is a product of each row and its neighbours with the weights: that leaves the features innermost, as
+    all that follows has them.
+
     Shapes: (batch, time, channel) -> (batch, time, model_size)
     """
 
@@ -36,5 +41,6 @@ class WindowEmbedding(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        embedded = self.values(x.transpose(1, 2)).transpose(1, 2)  # (batch, time, model_size)
-        return self.dropout(embedded + self.positions).contiguous()  # features innermost, as all that follows has them
+        around = torch.cat([x.roll(1, dims=1), x, x.roll(-1, dims=1)], dim=-1)  # (batch, time, 3 · channel)
+        weight = self.values.weight.transpose(1, 2).flatten(1)  # (model_size, 3 · channel), the row before first
+        return self.dropout(row_linear(around, weight) + self.positions)

@@ -150,7 +150,7 @@ class ReconstructionNetwork(nn.Module, ABC):
         super().__init__()
         self.window = window
         self.embedding = WindowEmbedding(window.n_channels, window.model_size, window.window_size, window.dropout)
-        self.projection = nn.Linear(window.model_size, window.n_channels)
+        self.projection = RowLinear(window.model_size, window.n_channels)
         self.side_projection: nn.Linear | None = None
         masks = complementary_masks(window.window_size, window.patch_size, window.n_masks)
         self.register_buffer("masks", masks, persistent=False)  # (mask, time); none where nothing is hidden
@@ -351,7 +351,7 @@ class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
         self.detached = detached
         # Built after the trunk, so that the trunk draws the same initial weights with and without it.
         self.association = AssociationLayers(window, association, self.attention_class)
-        self.side_projection = nn.Linear(window.model_size, window.n_channels) if detached else None
+        self.side_projection = RowLinear(window.model_size, window.n_channels) if detached else None
 
     def features(self, embedded: Tensor) -> Tensor:
         """The trunk's features, which a detached association has no part in."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["RowLinear", "linear", "transform"]
+__all__ = ["RowLinear", "linear", "row_linear", "transform"]
 
-WORTH_IT = 4096  # weights of a layer; with no more of them, what a convolution prepares costs what it saves
+WORTH_IT = 8_000_000  # multiplications; with no more of them, what a convolution prepares costs what it saves
 IMAGE_ROWS = 16  # rows that are one image, where they are not windows: of 1 to 64 the fastest
 
 
@@ -31,6 +31,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return _linear_by_image(images, weight, bias).flatten(0, 1)[: len(x)]
 
 
+def row_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`torch.nn.functional.linear` of the rows of windows: (batch, time, in), (out, in), (out,) -> (batch, time, out)."""
+    if x.device.type != "cpu" or x.numel() * len(weight) <= WORTH_IT:
+        return F.linear(x, weight, bias)
+    return _linear_by_image(x, weight, bias)
+
+
 class RowLinear(nn.Linear):
     """A linear layer for the rows of windows.
 
@@ -38,12 +45,10 @@ class RowLinear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or self.weight.numel() <= WORTH_IT:
-            return super().forward(x)
-        return _linear_by_image(x, self.weight, self.bias)
+        return row_linear(x, self.weight, self.bias)
 
 
-def _linear_by_image(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _linear_by_image(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """(image, row, in) -> (image, row, out)."""
     pixels = x.transpose(1, 2).unsqueeze(2)  # (image, in, 1, row), a view with the features innermost
     return F.conv2d(pixels, weight[:, :, None, None], bias).squeeze(2).transpose(1, 2)

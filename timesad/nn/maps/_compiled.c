@@ -1,8 +1,8 @@
-/* S, P and D of a window's heads on a processor, a few rows of one map at a time, and the gradient of the same.
+/* S, P and D of a window's heads on an x86-64 processor, a few rows of one map at a time, and the gradient of the same.
 
-Sources of the numbers: `timesad.nn.maps.operations`, which does the same by torch's operations, and whose words are used here. A map
-is one head of one window. Its rows are made in a core's first cache, reduced, and overwritten by the next ones. Threads are
-those of torch: a second set of threads would compete with them, which go on spinning for a while after their own work. */
+Source of the numbers: `timesad.nn.maps.operations`, which does the same by torch's operations, and whose words are used here.
+A map is one head of one window. Its rows are made in a core's first cache, reduced, and overwritten by the next ones. Threads
+are those of torch: a second set of threads would compete with them, which go on spinning for a while after their own work. */
 
 #define Py_LIMITED_API 0x030a0000
 #define PY_SSIZE_T_CLEAN
@@ -10,6 +10,7 @@ those of torch: a second set of threads would compete with them, which go on spi
 #include <Python.h>
 
 #include <dlfcn.h>
+#include <immintrin.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -18,6 +19,8 @@ those of torch: a second set of threads would compete with them, which go on spi
 
 #define UNROLL _Pragma("GCC unroll 8")
 #define LOG2_E 1.44269504088896341f
+#define WIDEST 16 /* floats in a vector */
+#define MOST_ROWS 8
 
 struct task {
     long batch, time, heads, feature;
@@ -32,9 +35,6 @@ struct task {
     atomic_int out_of_memory;
 };
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-
 #define LANES 16
 #define ROWS 8
 #define TARGET __attribute__((target("avx512f,avx512dq,fma")))
@@ -44,34 +44,17 @@ struct task {
 #define ROWS 4
 #define TARGET __attribute__((target("avx2,fma")))
 #include "_lanes.h"
-#endif
-
-#define LANES 4
-#define ROWS 4
-#define TARGET
-#include "_lanes.h"
-
-/* Vectors of so many floats that this processor has; the widest first. */
-static int has_lanes(int lanes) {
-#if defined(__x86_64__)
-    if (lanes == 16) return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
-    if (lanes == 8) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-    return lanes == 4;
-}
 
 /* OpenMP's entry for a parallel region, of the library that torch has loaded; NULL where there is none such. */
-typedef void (*parallel_region)(void (*)(void *), void *, unsigned n_threads, unsigned flags);
-static parallel_region torch_threads(void) { return (parallel_region)dlsym(RTLD_DEFAULT, "GOMP_parallel"); }
+static void (*parallel)(void (*)(void *), void *, unsigned n_threads, unsigned flags);
 
 /* What every thread does: take the next map until there is none. */
 static void take_maps(void *data) {
     struct task *t = data;
-    const size_t widest = 16;
-    const size_t padded = t->time + widest, wide = t->feature + widest;
-    const size_t n_floats = (2 * t->feature + 3 * 8) * padded + (3 * t->time + 3 * 8) * wide;
-    float *scratch = NULL;
-    if (posix_memalign((void **)&scratch, 64, n_floats * sizeof(float))) {
+    const size_t padded = t->time + WIDEST, wide = t->feature + WIDEST;
+    const size_t n_floats = (2 * t->feature + 3 * MOST_ROWS) * padded + (3 * t->time + 3 * MOST_ROWS) * wide;
+    void *scratch = NULL;
+    if (posix_memalign(&scratch, 64, n_floats * sizeof(float))) {
         atomic_store(&t->out_of_memory, 1);
         return;
     }
@@ -81,17 +64,16 @@ static void take_maps(void *data) {
 
 static PyObject *run(struct task *t, unsigned n_threads) {
     t->scale = 1.0f / sqrtf((float)t->feature);
-    atomic_store(&t->next_map, 0);
-    atomic_store(&t->out_of_memory, 0);
-    parallel_region parallel = torch_threads();
     Py_BEGIN_ALLOW_THREADS;
     if (parallel && n_threads > 1) parallel(take_maps, t, n_threads, 0);
     else take_maps(t);
     Py_END_ALLOW_THREADS;
-    /* A thread without memory leaves its maps to the others; with none left to take them, they were not done. */
+    /* A thread without memory leaves its maps to the others; only where all lack it, some are left. */
     if (atomic_load(&t->out_of_memory) && atomic_load(&t->next_map) < t->batch * t->heads) return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
+
+static float *floats(unsigned long long address) { return (float *)(uintptr_t)address; }
 
 static PyObject *forward(PyObject *module, PyObject *args) {
     struct task t = {0};
@@ -101,12 +83,9 @@ static PyObject *forward(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "iIllllfKKKK", &lanes, &n_threads, &t.batch, &t.time, &t.heads, &t.feature, &t.floor,
                           &qkv, &precision, &mixed, &discrepancy))
         return NULL;
-    t.qkv = (float *)(uintptr_t)qkv, t.precision = (float *)(uintptr_t)precision;
-    t.mixed = (float *)(uintptr_t)mixed, t.discrepancy = (float *)(uintptr_t)discrepancy;
-    t.work = forward_4;
-#if defined(__x86_64__)
-    t.work = lanes == 16 ? forward_16 : lanes == 8 ? forward_8 : forward_4;
-#endif
+    t.qkv = floats(qkv), t.precision = floats(precision);
+    t.mixed = floats(mixed), t.discrepancy = floats(discrepancy);
+    t.work = lanes == 16 ? forward_16 : forward_8;
     return run(&t, n_threads);
 }
 
@@ -119,27 +98,21 @@ static PyObject *backward(PyObject *module, PyObject *args) {
                           &t.floor, &qkv, &precision, &from_mixed, &from_discrepancy, &t.to_series, &t.to_prior,
                           &on_qkv, &on_precision))
         return NULL;
-    t.qkv = (float *)(uintptr_t)qkv, t.precision = (float *)(uintptr_t)precision;
-    t.from_mixed = (float *)(uintptr_t)from_mixed, t.from_discrepancy = (float *)(uintptr_t)from_discrepancy;
-    t.on_qkv = (float *)(uintptr_t)on_qkv, t.on_precision = (float *)(uintptr_t)on_precision;
-    t.work = backward_4;
-#if defined(__x86_64__)
-    t.work = lanes == 16 ? backward_16 : lanes == 8 ? backward_8 : backward_4;
-#endif
+    t.qkv = floats(qkv), t.precision = floats(precision);
+    t.from_mixed = floats(from_mixed), t.from_discrepancy = floats(from_discrepancy);
+    t.on_qkv = floats(on_qkv), t.on_precision = floats(on_precision);
+    t.work = lanes == 16 ? backward_16 : backward_8;
     return run(&t, n_threads);
 }
 
+/* Floats in a vector, of every width that this processor has and the code is written for; the widest first. */
 static PyObject *lanes(PyObject *module, PyObject *nothing) {
-    PyObject *all = PyList_New(0);
-    for (int n = 16; all && n >= 4; n /= 2) {
-        PyObject *one = has_lanes(n) ? PyLong_FromLong(n) : NULL;
-        if (one && PyList_Append(all, one)) Py_CLEAR(all);
-        Py_XDECREF(one);
-    }
-    return all;
+    const int narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const int wide = narrow && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+    return wide ? Py_BuildValue("[ii]", 16, 8) : narrow ? Py_BuildValue("[i]", 8) : PyList_New(0);
 }
 
-static PyObject *has_threads(PyObject *module, PyObject *nothing) { return PyBool_FromLong(torch_threads() != NULL); }
+static PyObject *has_threads(PyObject *module, PyObject *nothing) { return PyBool_FromLong(parallel != NULL); }
 
 static PyMethodDef methods[] = {
     {"forward", forward, METH_VARARGS, NULL},
@@ -150,4 +123,8 @@ static PyMethodDef methods[] = {
 };
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_compiled", .m_size = 0, .m_methods = methods};
 
-PyMODINIT_FUNC PyInit__compiled(void) { return PyModule_Create(&definition); }
+/* Torch is imported first, so that its OpenMP is there. */
+PyMODINIT_FUNC PyInit__compiled(void) {
+    *(void **)&parallel = dlsym(RTLD_DEFAULT, "GOMP_parallel");
+    return PyModule_Create(&definition);
+}

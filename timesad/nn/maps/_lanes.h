@@ -22,11 +22,8 @@ INLINE vec L(all)(float x) { return x - (vec){0}; }
 INLINE vec L(max)(vec a, vec b) {
 #if LANES == 16
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
-#elif LANES == 8
-    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
 #else
-    ivec larger = a > b;
-    return (vec)((larger & (ivec)a) | (~larger & (ivec)b));
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
 #endif
 }
 
@@ -35,13 +32,10 @@ INLINE vec L(max)(vec a, vec b) {
 #define QUARTERS(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
 #define PAIRS(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
 #define FOLD(x, join) x = join(x, HALVES(x)), x = join(x, QUARTERS(x)), x = join(x, PAIRS(x))
-#elif LANES == 8
+#else
 #define QUARTERS(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3)
 #define PAIRS(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5)
 #define FOLD(x, join) x = join(x, QUARTERS(x)), x = join(x, PAIRS(x))
-#else
-#define PAIRS(x) __builtin_shufflevector(x, x, 2, 3, 0, 1)
-#define FOLD(x, join) x = join(x, PAIRS(x))
 #endif
 
 INLINE vec L(add)(vec a, vec b) { return a + b; }
