@@ -12,7 +12,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 OLDEST_BIN := .venv-oldest/bin
 OLDEST_READY := .venv-oldest/.ready
-COMPILED := $(wildcard timesad/nn/maps/*.[ch])
+COMPILED := setup.py $(wildcard timesad/nn/maps/*.[ch])
 
 # One thread a process: the workers share the cores, and numerical threads that compete for them cost more than they give.
 test test-oldest: export OMP_NUM_THREADS = 1

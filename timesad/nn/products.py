@@ -32,7 +32,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def row_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`torch.nn.functional.linear` of the rows of windows: (batch, time, in), (out, in), (out,) -> (batch, time, out)."""
+    """`torch.nn.functional.linear` of windows' rows: (batch, time, in), (out, in), (out,) -> (batch, time, out)."""
     if x.device.type != "cpu" or x.numel() * len(weight) <= WORTH_IT:
         return F.linear(x, weight, bias)
     return _linear_by_image(x, weight, bias)

@@ -4,6 +4,10 @@ Source of the numbers: `timesad.nn.maps.operations`, which does the same by torc
 A map is one head of one window. Its rows are made in a core's first cache, reduced, and overwritten by the next ones. Threads
 are those of torch: a second set of threads would compete with them, which go on spinning for a while after their own work. */
 
+#if !defined(__x86_64__)
+#error "written for x86-64: elsewhere the package is built without it, and torch's operations take its place"
+#endif
+
 #define Py_LIMITED_API 0x030a0000
 #define PY_SSIZE_T_CLEAN
 #define _GNU_SOURCE

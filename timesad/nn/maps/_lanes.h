@@ -50,10 +50,11 @@ INLINE float L(largest)(vec x) {
     return x[0] > x[1] ? x[0] : x[1];
 }
 
-/* 2^x; smaller x than -126 count as that. The polynomial of Cephes' exp2f, on [-1/2, 1/2]. */
+/* 2^x; smaller x than -100 count as that: a share of it is still a normal number, which processors are fast with. The
+   polynomial of Cephes' exp2f, on [-1/2, 1/2]. */
 INLINE vec L(exp2)(vec x) {
     const float rounder = 12582912.0f; /* 1.5 * 2^23: the sum's low bits are x, rounded */
-    x = L(max)(L(all)(-126.0f), x);
+    x = L(max)(L(all)(-100.0f), x);
     vec shifted = x + rounder, f = x - (shifted - rounder);
     vec p = f * 1.535336188319500e-4f + 1.339887440266574e-3f;
     p = p * f + 9.618437357674640e-3f;
@@ -144,15 +145,24 @@ INLINE vec L(beyond)(long time, long padded) {
     return x;
 }
 
-/* Logits to the base 2 -> S, in place. */
+/* Logits to the base 2 -> S, in place, for ROWS rows. Stage by stage: the rows' chains of operations overlap. */
 INLINE void L(softmax)(float *s, vec beyond, long padded) {
-    *L(at)(s + padded - LANES) += beyond;
-    vec top = *L(at)(s), total = {0};
-    for (long j = LANES; j < padded; j += LANES) top = L(max)(*L(at)(s + j), top);
-    float peak = L(largest)(top);
-    for (long j = 0; j < padded; j += LANES) total += *L(at)(s + j) = L(exp2)(*L(at)(s + j) - peak);
-    float share = 1.0f / L(sum)(total);
-    for (long j = 0; j < padded; j += LANES) *L(at)(s + j) *= share;
+    float peak[ROWS], share[ROWS];
+    for (int r = 0; r < ROWS; r++) {
+        float *row = s + r * padded;
+        *L(at)(row + padded - LANES) += beyond;
+        vec top = *L(at)(row);
+        for (long j = LANES; j < padded; j += LANES) top = L(max)(*L(at)(row + j), top);
+        peak[r] = L(largest)(top);
+    }
+    for (int r = 0; r < ROWS; r++) {
+        vec total = {0};
+        for (float *x = s + r * padded; x < s + (r + 1) * padded; x += LANES)
+            total += *L(at)(x) = L(exp2)(*L(at)(x) - peak[r]);
+        share[r] = 1.0f / L(sum)(total);
+    }
+    for (int r = 0; r < ROWS; r++)
+        for (float *x = s + r * padded; x < s + (r + 1) * padded; x += LANES) *L(at)(x) *= share[r];
 }
 
 /* Columns [begin, end), whole vectors, outside of which P of some rows is nothing: 2^-40 of the diagonal or less. */
@@ -166,16 +176,21 @@ INLINE struct L(band) L(band_of)(const float *precision, long first, long rows, 
     return (struct L(band)){(begin > 0 ? begin : 0) / LANES * LANES, padded_to_lanes(end < time ? end : time)};
 }
 
-/* P of row i within its band. */
-INLINE void L(prior)(float *p, long i, float precision, vec count, vec beyond, struct L(band) band, long padded) {
-    vec total = {0};
-    for (long j = band.begin; j < band.end; j += LANES) {
-        vec apart = count + (float)(j - i), logit = apart * apart * (-LOG2_E * precision);
-        if (j + LANES == padded) logit += beyond;
-        total += *L(at)(p + j) = L(exp2)(logit);
+/* P of so many rows from the i-th on, within their band. */
+INLINE void L(prior)(float *p, long i, long rows, const float *precision, vec count, vec beyond, struct L(band) band,
+                     long padded) {
+    for (long r = 0; r < rows; r++) {
+        float *row = p + r * padded;
+        const float slope = -LOG2_E * precision[r];
+        vec total = {0};
+        for (long j = band.begin; j < band.end; j += LANES) {
+            vec apart = count + (float)(j - i - r), logit = apart * apart * slope;
+            if (j + LANES == padded) logit += beyond;
+            total += *L(at)(row + j) = L(exp2)(logit);
+        }
+        const float share = 1.0f / L(sum)(total);
+        for (long j = band.begin; j < band.end; j += LANES) *L(at)(row + j) *= share;
     }
-    float share = 1.0f / L(sum)(total);
-    for (long j = band.begin; j < band.end; j += LANES) *L(at)(p + j) *= share;
 }
 
 INLINE vec L(counted)(void) {
@@ -202,7 +217,7 @@ TARGET static void L(forward)(const struct task *t, long map, float *work) {
     const float *query = t->qkv + b * time * step + h * feature, *key = query + mixed_step, *value = key + mixed_step;
     const float *precision = t->precision + map * time;
     float *keys = work, *values = keys + feature * padded, *q = values + time * wide;
-    float *s = q + ROWS * wide, *p = s + ROWS * padded, *mixed = p + padded;
+    float *s = q + ROWS * wide, *p = s + ROWS * padded, *mixed = p + ROWS * padded;
     const vec beyond = L(beyond)(time, padded), count = L(counted)();
     L(turn)(key, step, keys, padded, time, feature);
     L(spread)(value, step, values, wide, time, feature, time, 1.0f);
@@ -210,16 +225,16 @@ TARGET static void L(forward)(const struct task *t, long map, float *work) {
         const long rows = time - i < ROWS ? time - i : ROWS;
         L(spread)(query + i * step, step, q, wide, rows, feature, ROWS, t->scale * LOG2_E);
         L(product)(q, wide, keys, s, padded, feature);
-        for (long r = 0; r < ROWS; r++) L(softmax)(s + r * padded, beyond, padded);
+        L(softmax)(s, beyond, padded);
         L(product)(s, padded, values, mixed, wide, time);
         struct L(band) band = L(band_of)(precision + i, i, rows, time);
+        L(prior)(p, i, rows, precision + i, count, beyond, band, padded);
         for (long r = 0; r < rows; r++) {
             memcpy(t->mixed + (b * time + i + r) * mixed_step + h * feature, mixed + r * wide, feature * sizeof(float));
-            const float *series = s + r * padded;
-            L(prior)(p, i + r, precision[i + r], count, beyond, band, padded);
+            const float *series = s + r * padded, *prior = p + r * padded;
             vec total = L(apart)(series, 0, band.begin, t->floor) + L(apart)(series, band.end, padded, t->floor);
             for (long j = band.begin; j < band.end; j += LANES) {
-                vec x = *L(at)(series + j), y = *L(at)(p + j);
+                vec x = *L(at)(series + j), y = *L(at)(prior + j);
                 total += (x - y) * L(log)((x + t->floor) / (y + t->floor));
             }
             t->discrepancy[map * time + i + r] = L(sum)(total);
@@ -262,17 +277,17 @@ TARGET static void L(backward)(const struct task *t, long map, float *work) {
         L(product)(q, wide, keys, s, padded, feature);
         L(product)(from, wide, values, on, padded, feature);
         struct L(band) band = L(band_of)(precision + i, i, rows, time);
-        for (long r = 0; r < ROWS; r++) L(softmax)(s + r * padded, beyond, padded);
+        L(prior)(p, i, rows, precision + i, count, beyond, band, padded);
+        L(softmax)(s, beyond, padded);
         for (long r = 0; r < rows; r++) {
             const float from_row = t->from_discrepancy[map * time + i + r];
             const float on_series = from_row * t->to_series, on_prior = from_row * t->to_prior;
-            float *series = s + r * padded, *logits = on + r * padded;
-            L(prior)(p, i + r, precision[i + r], count, beyond, band, padded);
+            float *series = s + r * padded, *prior = p + r * padded, *logits = on + r * padded;
             vec total = L(pull_apart)(series, logits, 0, band.begin, t->floor, on_series) +
                         L(pull_apart)(series, logits, band.end, padded, t->floor, on_series);
             vec tilt = {0}, pull = {0}, mean = {0};
             for (long j = band.begin; j < band.end; j += LANES) {
-                vec x = *L(at)(series + j), y = *L(at)(p + j), apart = count + (float)(j - i - r);
+                vec x = *L(at)(series + j), y = *L(at)(prior + j), apart = count + (float)(j - i - r);
                 vec quotient = (x + t->floor) / (y + t->floor), ratio = L(log)(quotient);
                 vec pulled = (quotient + ratio) * y, square = apart * apart;
                 tilt += pulled * square, pull += pulled, mean += y * square;
