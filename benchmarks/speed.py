@@ -32,6 +32,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ from timesad.nn import (
     TimesNetDiscrepancyNetwork,
     WindowSettings,
 )
+from timesad.nn.maps import compiled as compiled_maps
 from timesad.training import SCHEDULES, train_network
 from timesad.windows import WindowSet
 
@@ -141,6 +143,16 @@ def contender(name: str, build: Callable[[Size], Any], size: Size) -> Contender:
     return Contender(name, lambda: fit_and_score(lambda: build(size), *halves))
 
 
+def by_operations(compiled: Contender) -> Contender:
+    """Return the same contender without the compiled maps, as a package has it that was built without a compiler."""
+
+    def run() -> dict[str, float]:
+        with mock.patch.object(compiled_maps, "LANES", []):
+            return compiled.run()
+
+    return Contender(f"{compiled.name}, by operations", run)
+
+
 Interleave = Callable[[Sequence[Contender]], list[Times]]
 
 
@@ -178,14 +190,18 @@ def peers_section(size: Size, run: Interleave) -> Section:
         "the network twice a batch, for two steps; ours gets the gradients of both phases from one pass, and is timed "
         "with two steps as well. Ours has a prior width for every row and head, as the paper has; PyOD one for every "
         "head. Own stride: the same, but a window scored every eighth of a window, as ours do unless told otherwise. "
-        "Defaults: our own sizes, masks and strides, with the same window and epochs.\n",
+        "Defaults: our own sizes, masks and strides, with the same window and epochs. By operations: without the C "
+        "code (`timesad/nn/maps/`).\n",
         f"Equal size: {size.model_size} features, {size.n_layers} layers, {size.top_k} periods, {size.n_kernels} "
         "kernels, no masks, no early stopping. DeepOD scores a window at every row, so ours does.\n",
     )
     for title, group, remark in zip(
         ("Anomaly Transformer", "TimesNet"), (transformers, timesnets), remarks, strict=True
     ):
-        results = run([contender(name, build, size) for name, build in group.items()])
+        contenders = [contender(name, build, size) for name, build in group.items()]
+        if group is transformers:
+            contenders.append(by_operations(contenders[0]))
+        results = run(contenders)
         parts += [f"### {title}\n", remark, times_table(results, (FIT, SCORE), results[0]), rates_table(results, size)]
         if group is transformers:
             parts.append(floor_paragraph(results[0], results[1], size))
