@@ -197,6 +197,7 @@ def train_network(
             criterion=MinimaxObjective(discrepancy_weight),
             optimizer=torch.optim.Adam,
             optimizer__capturable=device.type == "cuda",
+            optimizer__fused=device.type == "cpu",
             lr=learning_rate,
             max_epochs=max_epochs,
             batch_size=batch_size,
