@@ -31,7 +31,7 @@ from timesad.nn import (
     WindowSettings,
 )
 from timesad.nn.minimax import simultaneous
-from timesad.training import SCHEDULES, MinimaxObjective
+from timesad.training import SCHEDULES, MinimaxObjective, adam_settings
 
 from .command import DEFAULT_RESULTS, arguments_of, command_text
 from .costs import (
@@ -156,7 +156,7 @@ def measure_optimizer(network: nn.Module, peaks: Peaks, repeats: int) -> PhaseTi
     parameters = list(network.parameters())
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
-    seconds = median_seconds(torch.optim.Adam(parameters).step, repeats)
+    seconds = median_seconds(torch.optim.Adam(parameters, **adam_settings(parameters[0].device)).step, repeats)
     cost = optimizer_cost(sum(parameter.numel() for parameter in parameters))
     return PhaseTime("optimizer", cost, peaks.matrix, seconds, seconds)
 
@@ -165,7 +165,7 @@ def whole_step(size: StepSize, device: torch.device) -> Callable[[Tensor], dict[
     """Return a step of the flagship with its associations trained: forward, loss, backward, update."""
     network = build_network(size, detached=True).to(device).train()
     objective, (phase,) = MinimaxObjective("balanced"), SCHEDULES["simultaneous"]
-    optimizer = torch.optim.Adam(network.parameters(), capturable=device.type == "cuda")
+    optimizer = torch.optim.Adam(network.parameters(), **adam_settings(device))
 
     def step(x: Tensor) -> dict[str, Tensor]:
         hidden = network.random_mask(len(x))

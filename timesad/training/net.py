@@ -23,7 +23,7 @@ from ..windows import WindowSet
 from .callbacks import ProgressBar, StopEarly, TrainingStopped
 from .objective import MinimaxObjective, Phase
 
-__all__ = ["MinimaxNet", "train_network"]
+__all__ = ["MinimaxNet", "adam_settings", "train_network"]
 
 MONITOR = "valid_reconstruction"
 
@@ -127,6 +127,11 @@ def own_generator(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
+def adam_settings(device: torch.device) -> dict[str, bool]:
+    """How Adam computes: as CUDA can record it, and on a processor in one pass over each weight."""
+    return {"capturable": device.type == "cuda", "fused": device.type == "cpu"}
+
+
 def train_network(
     build: Callable[[], ReconstructionNetwork],
     train: WindowSet,
@@ -196,8 +201,7 @@ def train_network(
             module=network,
             criterion=MinimaxObjective(discrepancy_weight),
             optimizer=torch.optim.Adam,
-            optimizer__capturable=device.type == "cuda",
-            optimizer__fused=device.type == "cpu",
+            **{f"optimizer__{name}": value for name, value in adam_settings(device).items()},
             lr=learning_rate,
             max_epochs=max_epochs,
             batch_size=batch_size,
