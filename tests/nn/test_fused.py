@@ -87,6 +87,20 @@ class TestEqualsMaps:
         assert torch.equal(by_pieces(x)[1].series, by_maps(x)[1].series)
 
 
+def test_output_alone_has_its_gradient(x):
+    """In single precision too, where the value alone may come another way."""
+    by_maps, by_pieces = (each.float() for each in both())
+    results = []
+    for each in (by_maps, by_pieces):
+        leaf = x.float().requires_grad_()
+        output = each.attend(leaf)
+        results.append([output, *torch.autograd.grad(output.square().sum(), [leaf, each.query_key_value.weight])])
+        with torch.no_grad():
+            torch.testing.assert_close(each.attend(leaf), output, rtol=1e-4, atol=1e-5)
+    for found, expected in zip(*reversed(results), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_window_alone_says_what_it_says_in_company(x):
     _, attention = both()
     attention, x = attention.float(), x.float()

@@ -46,6 +46,7 @@ class TestEqualsOperations:
     def test_values(self, lanes, size):
         maps = some_maps(size)
         assert_same(compiled.forward(*maps, lanes), operations.forward(*doubled(*maps)))
+        assert_same([compiled.attend(maps[0], lanes)], [operations.attend(maps[0].double())])
 
     @pytest.mark.parametrize("size", SIZES, ids=str)
     @pytest.mark.parametrize("route", ROUTES, ids=str)

@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from .association import AnomalyAttention, Comparison, Divergence, LocalPrior, openness
 from .divergence import symmetric_kl
-from .maps import way_for
+from .maps import operations, way_for
 from .minimax import Route
 
 __all__ = ["FusedAttention"]
@@ -32,7 +31,9 @@ class FusedAttention(AnomalyAttention):
 
     def attend(self, x: Tensor) -> Tensor:
         """The output alone, (batch, time, model_size)."""
-        return self.join_heads(F.scaled_dot_product_attention(*self.split_heads(x)).transpose(1, 2))
+        heads = self.heads(x)
+        way = operations if heads.requires_grad else way_for(heads)
+        return self.join_heads(way.attend(heads))
 
     def compare(self, x: Tensor, route: Route, divergence: Divergence) -> tuple[Tensor, Comparison]:
         """The output, and how far S is from each prior at every row."""

@@ -30,7 +30,7 @@ struct task {
     long batch, time, heads, feature;
     float scale, floor;
     const float *qkv, *precision;               /* (batch, time, 3, head, feature), (batch, head, time) */
-    float *mixed, *discrepancy;                 /* (batch, time, head, feature), (batch, head, time) */
+    float *mixed, *discrepancy;                 /* (batch, time, head, feature), (batch, head, time) or NULL: only mixed */
     const float *from_mixed, *from_discrepancy; /* gradients on mixed and discrepancy */
     float to_series, to_prior;                  /* the share of D's gradient that S and P feel */
     float *on_qkv, *on_precision;               /* gradients, of the shapes of qkv and precision */

@@ -215,7 +215,7 @@ TARGET static void L(forward)(const struct task *t, long map, float *work) {
     const long padded = padded_to_lanes(time), wide = padded_to_lanes(feature);
     const long b = map / t->heads, h = map % t->heads;
     const float *query = t->qkv + b * time * step + h * feature, *key = query + mixed_step, *value = key + mixed_step;
-    const float *precision = t->precision + map * time;
+    const float *precision = t->discrepancy ? t->precision + map * time : NULL;
     float *keys = work, *values = keys + feature * padded, *q = values + time * wide;
     float *s = q + ROWS * wide, *p = s + ROWS * padded, *mixed = p + ROWS * padded;
     const vec beyond = L(beyond)(time, padded), count = L(counted)();
@@ -227,10 +227,12 @@ TARGET static void L(forward)(const struct task *t, long map, float *work) {
         L(product)(q, wide, keys, s, padded, feature);
         L(softmax)(s, beyond, padded);
         L(product)(s, padded, values, mixed, wide, time);
+        for (long r = 0; r < rows; r++)
+            memcpy(t->mixed + (b * time + i + r) * mixed_step + h * feature, mixed + r * wide, feature * sizeof(float));
+        if (!t->discrepancy) continue;
         struct L(band) band = L(band_of)(precision + i, i, rows, time);
         L(prior)(p, i, rows, precision + i, count, beyond, band, padded);
         for (long r = 0; r < rows; r++) {
-            memcpy(t->mixed + (b * time + i + r) * mixed_step + h * feature, mixed + r * wide, feature * sizeof(float));
             const float *series = s + r * padded, *prior = p + r * padded;
             vec total = L(apart)(series, 0, band.begin, t->floor) + L(apart)(series, band.end, padded, t->floor);
             for (long j = band.begin; j < band.end; j += LANES) {

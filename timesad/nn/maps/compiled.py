@@ -21,7 +21,7 @@ except ImportError:  # built without a C compiler
 else:
     LANES = _compiled.lanes()  # floats in a vector, of every width that this processor has; the widest first
 
-__all__ = ["LANES", "backward", "forward", "usable"]
+__all__ = ["LANES", "attend", "backward", "forward", "usable"]
 
 
 def usable(tensor: Tensor) -> bool:
@@ -29,6 +29,14 @@ def usable(tensor: Tensor) -> bool:
     if not LANES or tensor.device.type != "cpu" or tensor.dtype != torch.float32:
         return False
     return _compiled.has_threads() or torch.get_num_threads() == 1
+
+
+def attend(qkv: Tensor, lanes: int | None = None) -> Tensor:
+    """See `operations.attend`; for the value alone, which no gradient passes through."""
+    qkv = qkv.contiguous()
+    mixed = torch.empty_like(qkv[:, :, 0])
+    _compiled.forward(*_size(qkv, lanes), qkv.data_ptr(), 0, mixed.data_ptr(), 0)
+    return mixed
 
 
 def forward(qkv: Tensor, precision: Tensor, lanes: int | None = None) -> tuple[Tensor, Tensor]:

@@ -7,15 +7,22 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..association import SMALLEST_EXPONENT
 from ..divergence import LOG_FLOOR
 from ..minimax import Route
 
-__all__ = ["backward", "forward"]
+__all__ = ["attend", "backward", "forward"]
 
 LOG2_E = math.log2(math.e)
 MAP_SIZE = 150_000  # entries of the maps made at once on a processor; half or twice as many take the same time
+
+
+def attend(qkv: Tensor) -> Tensor:
+    """S V alone, (batch, time, head, feature); see `forward`."""
+    query, key, value = qkv.permute(2, 0, 3, 1, 4)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
 
 
 def forward(qkv: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
