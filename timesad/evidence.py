@@ -68,9 +68,9 @@ class PositionCalibration:
         """Squared error, (batch, time, channel), as if every position were rebuilt equally well."""
         return error / self.error.astype(np.float32)[:, None]
 
-    def closeness(self, discrepancy: NDArray[np.float32]) -> NDArray[np.float64]:
+    def closeness(self, discrepancy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standard deviations by which D falls short of its position's mean: large = associates abnormally closely."""
-        return (self.center - discrepancy) / self.spread
+        return ((self.center - discrepancy) / self.spread).astype(np.float32)
 
 
 @dataclass(frozen=True)
