@@ -8,7 +8,6 @@ are those of torch: a second set of threads would compete with them, which go on
 #error "written for x86-64: elsewhere the package is built without it, and torch's operations take its place"
 #endif
 
-#define Py_LIMITED_API 0x030a0000
 #define PY_SSIZE_T_CLEAN
 #define _GNU_SOURCE
 #include <Python.h>
