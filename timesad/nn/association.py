@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from .minimax import Route
 from .products import RowLinear
 
-__all__ = ["AnomalyAttention", "Associations", "Comparison", "Divergence", "GridPrior", "LocalPrior", "official_sigma"]
+__all__ = [
+    "AnomalyAttention",
+    "Associations",
+    "Comparison",
+    "Divergence",
+    "GridPrior",
+    "LocalPrior",
+    "official_sigma",
+    "squared_distances",
+]
 
 Divergence = Callable[[Tensor, Tensor], Tensor]  # (S, P) -> (batch, time)
 
@@ -36,6 +45,12 @@ def official_sigma(raw: Tensor) -> Tensor:
     return torch.pow(3.0, torch.sigmoid(SIGMA_GAIN * raw) + SIGMA_SHIFT) - 1.0
 
 
+def squared_distances(time: int, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
+    """(i - j)² in rows², (time, time)."""
+    position = torch.arange(time, dtype=dtype or torch.get_default_dtype(), device=device)
+    return (position[:, None] - position) ** 2
+
+
 class Comparison(NamedTuple):
     """What is left of one layer's associations once they are compared."""
 
@@ -54,8 +69,7 @@ class LocalPrior(nn.Module):
 
     def __init__(self, window_size: int) -> None:
         super().__init__()
-        position = torch.arange(window_size, dtype=torch.get_default_dtype())
-        self.register_buffer("squared_distance", (position[:, None] - position) ** 2, persistent=False)
+        self.register_buffer("squared_distance", squared_distances(window_size), persistent=False)
 
     def precision(self, raw: Tensor) -> Tensor:
         """1 / 2σ² of each query, (batch, head, time)."""

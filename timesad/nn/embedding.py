@@ -35,7 +35,7 @@ class WindowEmbedding(nn.Module):
 
     def __init__(self, n_channels: int, model_size: int, window_size: int, dropout: float) -> None:
         super().__init__()
-        self.values = nn.Conv1d(n_channels, model_size, 3, padding=1, padding_mode="circular", bias=False)
+        self.values = nn.Conv1d(n_channels, model_size, 3, bias=False)  # for its weights
         nn.init.kaiming_normal_(self.values.weight, mode="fan_in", nonlinearity="leaky_relu")
         self.register_buffer("positions", sinusoids(window_size, model_size), persistent=False)
         self.dropout = nn.Dropout(dropout)

@@ -210,36 +210,52 @@ INLINE vec L(apart)(const float *s, long begin, long end, float floor) {
     return total;
 }
 
+/* Where one map's rows lie in the tensors, and how long they are. */
+struct L(layout) {
+    long time, feature, padded, wide;
+    long step, mixed_step; /* from a row of qkv to the next, and of mixed */
+    long begin, mixed_begin; /* of its first row in qkv, and in mixed */
+    const float *query, *key, *value;
+};
+
+INLINE struct L(layout) L(layout_of)(const struct task *t, long map) {
+    struct L(layout) m = {.time = t->time, .feature = t->feature};
+    const long window = map / t->heads, head = map % t->heads;
+    m.padded = padded_to_lanes(m.time), m.wide = padded_to_lanes(m.feature);
+    m.mixed_step = t->heads * m.feature, m.step = 3 * m.mixed_step;
+    m.begin = window * m.time * m.step + head * m.feature;
+    m.mixed_begin = window * m.time * m.mixed_step + head * m.feature;
+    m.query = t->qkv + m.begin, m.key = m.query + m.mixed_step, m.value = m.key + m.mixed_step;
+    return m;
+}
+
 TARGET static void L(forward)(const struct task *t, long map, float *work) {
-    const long time = t->time, feature = t->feature, mixed_step = t->heads * feature, step = 3 * mixed_step;
-    const long padded = padded_to_lanes(time), wide = padded_to_lanes(feature);
-    const long b = map / t->heads, h = map % t->heads;
-    const float *query = t->qkv + b * time * step + h * feature, *key = query + mixed_step, *value = key + mixed_step;
-    const float *precision = t->discrepancy ? t->precision + map * time : NULL;
-    float *keys = work, *values = keys + feature * padded, *q = values + time * wide;
-    float *s = q + ROWS * wide, *p = s + ROWS * padded, *mixed = p + ROWS * padded;
-    const vec beyond = L(beyond)(time, padded), count = L(counted)();
-    L(turn)(key, step, keys, padded, time, feature);
-    L(spread)(value, step, values, wide, time, feature, time, 1.0f);
-    for (long i = 0; i < time; i += ROWS) {
-        const long rows = time - i < ROWS ? time - i : ROWS;
-        L(spread)(query + i * step, step, q, wide, rows, feature, ROWS, t->scale * LOG2_E);
-        L(product)(q, wide, keys, s, padded, feature);
-        L(softmax)(s, beyond, padded);
-        L(product)(s, padded, values, mixed, wide, time);
+    const struct L(layout) m = L(layout_of)(t, map);
+    const float *precision = t->discrepancy ? t->precision + map * m.time : NULL;
+    float *keys = work, *values = keys + m.feature * m.padded, *q = values + m.time * m.wide;
+    float *s = q + ROWS * m.wide, *p = s + ROWS * m.padded, *mixed = p + ROWS * m.padded;
+    const vec beyond = L(beyond)(m.time, m.padded), count = L(counted)();
+    L(turn)(m.key, m.step, keys, m.padded, m.time, m.feature);
+    L(spread)(m.value, m.step, values, m.wide, m.time, m.feature, m.time, 1.0f);
+    for (long i = 0; i < m.time; i += ROWS) {
+        const long rows = m.time - i < ROWS ? m.time - i : ROWS;
+        L(spread)(m.query + i * m.step, m.step, q, m.wide, rows, m.feature, ROWS, t->scale * LOG2_E);
+        L(product)(q, m.wide, keys, s, m.padded, m.feature);
+        L(softmax)(s, beyond, m.padded);
+        L(product)(s, m.padded, values, mixed, m.wide, m.time);
         for (long r = 0; r < rows; r++)
-            memcpy(t->mixed + (b * time + i + r) * mixed_step + h * feature, mixed + r * wide, feature * sizeof(float));
+            memcpy(t->mixed + m.mixed_begin + (i + r) * m.mixed_step, mixed + r * m.wide, m.feature * sizeof(float));
         if (!t->discrepancy) continue;
-        struct L(band) band = L(band_of)(precision + i, i, rows, time);
-        L(prior)(p, i, rows, precision + i, count, beyond, band, padded);
+        struct L(band) band = L(band_of)(precision + i, i, rows, m.time);
+        L(prior)(p, i, rows, precision + i, count, beyond, band, m.padded);
         for (long r = 0; r < rows; r++) {
-            const float *series = s + r * padded, *prior = p + r * padded;
-            vec total = L(apart)(series, 0, band.begin, t->floor) + L(apart)(series, band.end, padded, t->floor);
+            const float *series = s + r * m.padded, *prior = p + r * m.padded;
+            vec total = L(apart)(series, 0, band.begin, t->floor) + L(apart)(series, band.end, m.padded, t->floor);
             for (long j = band.begin; j < band.end; j += LANES) {
                 vec x = *L(at)(series + j), y = *L(at)(prior + j);
                 total += (x - y) * L(log)((x + t->floor) / (y + t->floor));
             }
-            t->discrepancy[map * time + i + r] = L(sum)(total);
+            t->discrepancy[map * m.time + i + r] = L(sum)(total);
         }
     }
 }
@@ -256,37 +272,34 @@ INLINE vec L(pull_apart)(const float *s, float *on, long begin, long end, float 
 }
 
 TARGET static void L(backward)(const struct task *t, long map, float *work) {
-    const long time = t->time, feature = t->feature, mixed_step = t->heads * feature, step = 3 * mixed_step;
-    const long padded = padded_to_lanes(time), wide = padded_to_lanes(feature);
-    const long b = map / t->heads, h = map % t->heads;
-    const float *query = t->qkv + b * time * step + h * feature, *key = query + mixed_step, *value = key + mixed_step;
-    const float *from_mixed = t->from_mixed + b * time * mixed_step + h * feature;
-    const float *precision = t->precision + map * time;
-    float *keys = work, *values = keys + feature * padded, *k = values + feature * padded;
-    float *on_key = k + time * wide, *on_value = on_key + time * wide;
-    float *q = on_value + time * wide, *from = q + ROWS * wide, *on_query = from + ROWS * wide;
-    float *s = on_query + ROWS * wide, *on = s + ROWS * padded, *p = on + ROWS * padded;
-    float *to_query = t->on_qkv + b * time * step + h * feature;
-    const vec beyond = L(beyond)(time, padded), count = L(counted)();
-    L(turn)(key, step, keys, padded, time, feature);
-    L(turn)(value, step, values, padded, time, feature);
-    L(spread)(key, step, k, wide, time, feature, time, 1.0f);
-    memset(on_key, 0, 2 * time * wide * sizeof(float));
-    for (long i = 0; i < time; i += ROWS) {
-        const long rows = time - i < ROWS ? time - i : ROWS;
-        L(spread)(query + i * step, step, q, wide, rows, feature, ROWS, t->scale * LOG2_E);
-        L(spread)(from_mixed + i * mixed_step, mixed_step, from, wide, rows, feature, ROWS, 1.0f);
-        L(product)(q, wide, keys, s, padded, feature);
-        L(product)(from, wide, values, on, padded, feature);
-        struct L(band) band = L(band_of)(precision + i, i, rows, time);
-        L(prior)(p, i, rows, precision + i, count, beyond, band, padded);
-        L(softmax)(s, beyond, padded);
+    const struct L(layout) m = L(layout_of)(t, map);
+    const float *from_mixed = t->from_mixed + m.mixed_begin;
+    const float *precision = t->precision + map * m.time;
+    float *keys = work, *values = keys + m.feature * m.padded, *k = values + m.feature * m.padded;
+    float *on_key = k + m.time * m.wide, *on_value = on_key + m.time * m.wide;
+    float *q = on_value + m.time * m.wide, *from = q + ROWS * m.wide, *on_query = from + ROWS * m.wide;
+    float *s = on_query + ROWS * m.wide, *on = s + ROWS * m.padded, *p = on + ROWS * m.padded;
+    float *to_query = t->on_qkv + m.begin;
+    const vec beyond = L(beyond)(m.time, m.padded), count = L(counted)();
+    L(turn)(m.key, m.step, keys, m.padded, m.time, m.feature);
+    L(turn)(m.value, m.step, values, m.padded, m.time, m.feature);
+    L(spread)(m.key, m.step, k, m.wide, m.time, m.feature, m.time, 1.0f);
+    memset(on_key, 0, 2 * m.time * m.wide * sizeof(float));
+    for (long i = 0; i < m.time; i += ROWS) {
+        const long rows = m.time - i < ROWS ? m.time - i : ROWS;
+        L(spread)(m.query + i * m.step, m.step, q, m.wide, rows, m.feature, ROWS, t->scale * LOG2_E);
+        L(spread)(from_mixed + i * m.mixed_step, m.mixed_step, from, m.wide, rows, m.feature, ROWS, 1.0f);
+        L(product)(q, m.wide, keys, s, m.padded, m.feature);
+        L(product)(from, m.wide, values, on, m.padded, m.feature);
+        struct L(band) band = L(band_of)(precision + i, i, rows, m.time);
+        L(prior)(p, i, rows, precision + i, count, beyond, band, m.padded);
+        L(softmax)(s, beyond, m.padded);
         for (long r = 0; r < rows; r++) {
-            const float from_row = t->from_discrepancy[map * time + i + r];
+            const float from_row = t->from_discrepancy[map * m.time + i + r];
             const float on_series = from_row * t->to_series, on_prior = from_row * t->to_prior;
-            float *series = s + r * padded, *prior = p + r * padded, *logits = on + r * padded;
+            float *series = s + r * m.padded, *prior = p + r * m.padded, *logits = on + r * m.padded;
             vec total = L(pull_apart)(series, logits, 0, band.begin, t->floor, on_series) +
-                        L(pull_apart)(series, logits, band.end, padded, t->floor, on_series);
+                        L(pull_apart)(series, logits, band.end, m.padded, t->floor, on_series);
             vec tilt = {0}, pull = {0}, mean = {0};
             for (long j = band.begin; j < band.end; j += LANES) {
                 vec x = *L(at)(series + j), y = *L(at)(prior + j), apart = count + (float)(j - i - r);
@@ -295,22 +308,22 @@ TARGET static void L(backward)(const struct task *t, long map, float *work) {
                 tilt += pulled * square, pull += pulled, mean += y * square;
                 total += *L(at)(logits + j) = (*L(at)(logits + j) + on_series * (ratio - 1.0f / quotient)) * x;
             }
-            t->on_precision[map * time + i + r] = on_prior * (L(sum)(tilt) - L(sum)(pull) * L(sum)(mean));
+            t->on_precision[map * m.time + i + r] = on_prior * (L(sum)(tilt) - L(sum)(pull) * L(sum)(mean));
             const float all = L(sum)(total);
-            for (long j = 0; j < padded; j += LANES) *L(at)(logits + j) -= all * *L(at)(series + j);
+            for (long j = 0; j < m.padded; j += LANES) *L(at)(logits + j) -= all * *L(at)(series + j);
         }
-        memset(s + rows * padded, 0, (ROWS - rows) * padded * sizeof(float));
-        memset(on + rows * padded, 0, (ROWS - rows) * padded * sizeof(float));
-        L(product)(on, padded, k, on_query, wide, time);
-        L(add_transposed_product)(on, padded, q, on_key, time, wide);
-        L(add_transposed_product)(s, padded, from, on_value, time, wide);
+        memset(s + rows * m.padded, 0, (ROWS - rows) * m.padded * sizeof(float));
+        memset(on + rows * m.padded, 0, (ROWS - rows) * m.padded * sizeof(float));
+        L(product)(on, m.padded, k, on_query, m.wide, m.time);
+        L(add_transposed_product)(on, m.padded, q, on_key, m.time, m.wide);
+        L(add_transposed_product)(s, m.padded, from, on_value, m.time, m.wide);
         for (long r = 0; r < rows; r++)
-            for (long f = 0; f < feature; f++) to_query[(i + r) * step + f] = on_query[r * wide + f] * t->scale;
+            for (long f = 0; f < m.feature; f++) to_query[(i + r) * m.step + f] = on_query[r * m.wide + f] * t->scale;
     }
-    for (long j = 0; j < time; j++) {
-        float *to_key = to_query + j * step + mixed_step;
-        for (long f = 0; f < feature; f++) to_key[f] = on_key[j * wide + f] / LOG2_E; /* q has LOG2_E in it */
-        memcpy(to_key + mixed_step, on_value + j * wide, feature * sizeof(float));
+    for (long j = 0; j < m.time; j++) {
+        float *to_key = to_query + j * m.step + m.mixed_step;
+        for (long f = 0; f < m.feature; f++) to_key[f] = on_key[j * m.wide + f] / LOG2_E; /* q has LOG2_E in it */
+        memcpy(to_key + m.mixed_step, on_value + j * m.wide, m.feature * sizeof(float));
     }
 }
 

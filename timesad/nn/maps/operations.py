@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..association import SMALLEST_EXPONENT
+from ..association import SMALLEST_EXPONENT, squared_distances
 from ..divergence import LOG_FLOOR
 from ..minimax import Route
 
@@ -41,14 +41,14 @@ def forward(qkv: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
     discrepancy : Tensor of shape (batch, head, time)
     """
     q, k, v = _by_map(qkv)
-    widths, squared_distance = precision.flatten(0, 1), _squared_distance(qkv)
+    widths, squared_distance = precision.flatten(0, 1), squared_distances(qkv.shape[1], qkv.dtype, qkv.device)
     mixed, discrepancy = torch.empty_like(v), torch.empty_like(widths)
     for part, (series, prior, quotient) in _pieces(q, 3):
         _associate(q[part], k[part], widths[part], squared_distance, series, prior)
         torch.bmm(series, v[part], out=mixed[part])
         torch.div(series.add_(LOG_FLOOR), prior.add_(LOG_FLOOR), out=quotient)
         torch.sum(series.sub_(prior).mul_(quotient.log_()), dim=-1, out=discrepancy[part])
-    return mixed.view(len(qkv), -1, *mixed.shape[1:]).transpose(1, 2), discrepancy.view_as(precision)
+    return mixed.unflatten(0, (len(qkv), -1)).transpose(1, 2), discrepancy.view_as(precision)
 
 
 def backward(
@@ -73,18 +73,20 @@ def backward(
     """
     q, k, v = _by_map(qkv)
     (g,) = _by_map(from_mixed[:, :, None])
-    widths, squared_distance = precision.flatten(0, 1), _squared_distance(qkv)
+    widths, squared_distance = precision.flatten(0, 1), squared_distances(qkv.shape[1], qkv.dtype, qkv.device)
     from_rows = from_discrepancy.flatten(0, 1)
-    on_query, on_key, on_value, tilt = (torch.empty_like(x) for x in (q, k, v, widths))
+    on_query, on_key, on_value = (torch.empty_like(x) for x in (q, k, v))
+    tilt = torch.zeros_like(widths)
     for part, (series, prior, quotient, ratio, spare) in _pieces(q, 5):
         _associate(q[part], k[part], widths[part], squared_distance, series, prior)
         torch.bmm(series.mT, g[part], out=on_value[part])
         torch.add(series, LOG_FLOOR, out=quotient).div_(torch.add(prior, LOG_FLOOR, out=spare))
         torch.log(quotient, out=ratio)
-        # minus the gradient on P, times P, against the squared distance's deviation from its mean under P
-        pull = torch.add(quotient, ratio, out=spare).mul_(prior)
-        mean = torch.linalg.vecdot(prior, squared_distance)
-        tilt[part] = torch.linalg.vecdot(pull, squared_distance) - pull.sum(dim=-1) * mean
+        if route.prior:
+            # minus the gradient on P, times P, against the squared distance's deviation from its mean under P
+            pull = torch.add(quotient, ratio, out=spare).mul_(prior)
+            mean = torch.linalg.vecdot(prior, squared_distance)
+            tilt[part] = torch.linalg.vecdot(pull, squared_distance) - pull.sum(dim=-1) * mean
         torch.bmm(g[part], v[part].mT, out=spare)
         spare.addcmul_(ratio.sub_(quotient.reciprocal_()), route.series * from_rows[part, :, None])
         spare.mul_(series)
@@ -100,12 +102,6 @@ def backward(
 def _by_map(parts: Tensor) -> tuple[Tensor, ...]:
     """Each of some parts, map by map: (batch, time, part, head, feature) -> (batch · head, time, feature)."""
     return tuple(part.transpose(1, 2).flatten(0, 1).contiguous() for part in parts.unbind(2))
-
-
-def _squared_distance(qkv: Tensor) -> Tensor:
-    """(i - j)², (time, time)."""
-    position = torch.arange(qkv.shape[1], dtype=qkv.dtype, device=qkv.device)
-    return (position[:, None] - position) ** 2
 
 
 def _pieces(query: Tensor, n_buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
