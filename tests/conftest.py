@@ -1,10 +1,11 @@
-"""Fixtures that every test may use: where real series and reference outputs lie, and detectors small enough to test."""
+"""Fixtures for all tests: folders of real series and reference outputs, and detectors that fit in a moment."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,64 +13,82 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
-from timesad._base import BaseDeepDetector
+from timesad import (
+    AnomalyTransformerDetector,
+    NearestWindowsDetector,
+    TimesNetDetector,
+    TimesNetDiscrepancyDetector,
+)
+from timesad._base import BaseSeriesDetector
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-
-
-def _folder_or_skip(variable: str, default: Path) -> Path:
-    folder = Path(os.environ.get(variable, default))
-    if not folder.is_dir():
-        pytest.skip(f"no folder {folder}: set {variable} to where the files are")
-    return folder
 
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The folder of real labelled series (TSB-AD-M, SKAB, ...), from TIMESAD_DATA or beside the repository."""
-    return _folder_or_skip("TIMESAD_DATA", REPOSITORY.parent / "shared" / "data")
+    folder = Path(os.environ.get("TIMESAD_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}: set TIMESAD_DATA to where the files are")
+    return folder
 
 
 @pytest.fixture(scope="session")
 def golden_folder() -> Path:
-    """The folder of reference outputs of other implementations, from TIMESAD_GOLDEN or beside the repository."""
-    return _folder_or_skip("TIMESAD_GOLDEN", REPOSITORY.parent / "shared" / "golden")
+    """The folder of reference outputs of other implementations."""
+    return REPOSITORY / "tests" / "golden"
 
 
-DETECTORS = (TimesNetDiscrepancyDetector, TimesNetDetector, AnomalyTransformerDetector)
+DETECTORS = (TimesNetDiscrepancyDetector, TimesNetDetector, AnomalyTransformerDetector, NearestWindowsDetector)
 TINY = {
     "window_size": 16,
-    "top_k": 2,
+    "n_periods": 2,
     "n_layers": 1,
     "model_size": 8,
-    "patch_size": 2,
+    "n_heads": 2,
     "smoothing": 2,
     "max_epochs": 2,
-    "epoch_size": 64,
     "random_state": 0,
 }
 
 
-def _make(detector_class: type[BaseDeepDetector], **changes: Any) -> BaseDeepDetector:
-    return detector_class(**TINY | changes)
+MakeDetector = Callable[..., BaseSeriesDetector]
+
+
+def _make(detector_class: type[BaseSeriesDetector], *, thorough: bool = False, **changes: Any) -> BaseSeriesDetector:
+    """A detector that is quick to fit; `thorough` trains a network longer."""
+    known = signature(detector_class).parameters
+    settings = TINY | ({"max_epochs": 10} if thorough else {})
+    return detector_class(**{name: value for name, value in settings.items() if name in known} | changes)
 
 
 @pytest.fixture(scope="session", params=DETECTORS, ids=lambda detector_class: detector_class.__name__)
-def make_detector(request: pytest.FixtureRequest) -> Callable[..., BaseDeepDetector]:
-    """For each detector class in turn: gives one that trains in a moment, with the parameters in the call changed."""
+def make_detector(request: pytest.FixtureRequest) -> MakeDetector:
+    """For each detector class in turn: returns one that is quick to fit, with the given parameters changed."""
+    return partial(_make, request.param)
+
+
+@pytest.fixture(scope="session", params=DETECTORS[:3], ids=lambda detector_class: detector_class.__name__)
+def make_network_detector(request: pytest.FixtureRequest) -> MakeDetector:
+    """As `make_detector`, for the classes with a network."""
     return partial(_make, request.param)
 
 
 @pytest.fixture(scope="session")
-def make_flagship() -> Callable[..., BaseDeepDetector]:
-    """As `make_detector`, of one class alone: for what lies in the base, one class stands for all."""
+def make_flagship() -> MakeDetector:
+    """As `make_detector`, for one class: enough for what the base class implements."""
     return partial(_make, TimesNetDiscrepancyDetector)
 
 
 @pytest.fixture(scope="session")
+def make_nearest() -> MakeDetector:
+    """As `make_detector`, for `NearestWindowsDetector` alone."""
+    return partial(_make, NearestWindowsDetector)
+
+
+@pytest.fixture(scope="session")
 def waves() -> NDArray[np.float64]:
-    """A series of 240 rows and two channels: periods of 8 and 12 rows, and noise. Not to be written to."""
+    """A read-only series of 240 rows and two channels: periods of 8 and 12 rows, and noise."""
     time = np.arange(240)
     clean = np.column_stack([np.sin(2 * np.pi * time / 8), np.cos(2 * np.pi * time / 12)])
     series = clean + np.random.default_rng(0).normal(scale=0.1, size=clean.shape)
@@ -78,12 +97,18 @@ def waves() -> NDArray[np.float64]:
 
 
 @pytest.fixture(scope="session")
-def fitted(make_detector: Callable[..., BaseDeepDetector], waves: NDArray[np.float64]) -> BaseDeepDetector:
-    """A detector of each class in turn, fitted on `waves`. Not to be fitted again."""
+def fitted(make_detector: MakeDetector, waves: NDArray[np.float64]) -> BaseSeriesDetector:
+    """A detector of each class, fitted on `waves`. Do not fit it again."""
     return make_detector().fit(waves)
 
 
 @pytest.fixture(scope="session")
-def sharp(make_detector: Callable[..., BaseDeepDetector], waves: NDArray[np.float64]) -> BaseDeepDetector:
-    """Fitted on `waves` as long as it takes, without smoothing, so that a score is that of one row."""
-    return make_detector(smoothing=1, max_epochs=10, epoch_size=224).fit(waves)
+def fitted_network(make_network_detector: MakeDetector, waves: NDArray[np.float64]) -> BaseSeriesDetector:
+    """A detector of each class with a network, fitted on `waves`. Do not fit it again."""
+    return make_network_detector().fit(waves)
+
+
+@pytest.fixture(scope="session")
+def sharp(make_detector: MakeDetector, waves: NDArray[np.float64]) -> BaseSeriesDetector:
+    """A detector of each class, well trained on `waves`, without smoothing."""
+    return make_detector(thorough=True, smoothing=1).fit(waves)

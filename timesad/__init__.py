@@ -1,13 +1,15 @@
-"""Deep detectors for time series that behave like every other scikit-learn and PyOD estimator."""
+"""Anomaly detectors for time series: scikit-learn estimators with PyOD's contract."""
 
 from ._anomaly_transformer import AnomalyTransformerDetector
+from ._nearest_windows import NearestWindowsDetector
 from ._timesnet import TimesNetDetector
 from ._timesnet_discrepancy import TimesNetDiscrepancyDetector
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "AnomalyTransformerDetector",
+    "NearestWindowsDetector",
     "TimesNetDetector",
     "TimesNetDiscrepancyDetector",
     "__version__",

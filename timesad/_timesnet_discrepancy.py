@@ -1,117 +1,75 @@
-"""The flagship: TimesNet with association discrepancy."""
+"""The flagship: TimesNet with nearest training windows and the association discrepancy."""
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
-from ._associations import AssociationDetector
+from ._network_detector import AssociationsMixin, PeriodsMixin
 from .nn.networks import TimesNetDiscrepancyNetwork, TimesNetNetwork
-from .scoring import DISCREPANCY_RULES
+from .scoring import RECONSTRUCTION, RECONSTRUCTION_AND_NEIGHBORS, RECONSTRUCTION_PLUS_DISCREPANCY
 
 __all__ = ["TimesNetDiscrepancyDetector"]
 
 
-class TimesNetDiscrepancyDetector(AssociationDetector):
-    """TimesNet's reconstruction and the Anomaly Transformer's association discrepancy in one detector.
+class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
+    """TimesNet's reconstruction error joined with nearest training windows; the association discrepancy beside it.
 
-    TimesNet folds a window by the periods of the series and rebuilds hidden rows from their context. On the features
-    of each block an anomaly attention compares where a row looks (the series association S) with where it would look
-    by distance alone (the prior association P); a minimax trains the two against each other. Beyond the window, each
-    window is compared with the windows of the whole training series; by default the score is the agreement of that and
-    the reconstruction, which no association has a part in: then none is trained, unless `discrepancy_weight` asks for
-    it.
+    The default score contains the reconstruction error of TimesNet and the distance to the nearest training windows. It
+    does not contain the association discrepancy, which added nothing to detection in any measurement; `explain`,
+    `history_` and `AssociationDisplay` show it.
+
+    The discrepancy compares S, the attention of a row to the rows of its window, with P, a Gaussian over their distance
+    in time. A minimax trains both on the features of each TimesNet block, with the gradient to the blocks stopped.
 
     Parameters
     ----------
     window_size : int, default=96
-        Rows in a window.
-    top_k : int, default=3
-        How many periods are learned from the training series. Fewer than `window_size`.
+        Rows in a window, at least 4. A window should cover a full cycle of the series, and the training rows at least
+        six windows.
+    score : {"reconstruction*neighbors", "reconstruction", "reconstruction+discrepancy"}, \
+            default="reconstruction*neighbors"
+        "reconstruction*neighbors" is the geometric mean of the calibrated reconstruction error and the calibrated
+        distance to the nearest training windows: a row scores high where both are high. "reconstruction" is the first
+        alone. "reconstruction+discrepancy" adds the calibrated closeness of S and P to it; it ranked rows worse on the
+        development series.
+    smoothing : int, default=64
+        Rows of the moving averages of the score. A smaller number ranks anomalies better that are much shorter, a
+        larger number longer ones. 1 is off.
+    clean_training : bool, default=True
+        Whether the training rows are presumed normal. The scale of each channel's error is the mean of its top 1 %
+        training errors; False takes the median of that mean over four quarters of the training rows, so that an anomaly
+        in one quarter does not set the scale.
+    discrepancy_weight : float or "balanced", default="balanced"
+        k in the loss ``reconstruction ± k · discrepancy``. "balanced" takes ``reconstruction / discrepancy`` of each
+        batch, so that both terms have the same size; the official code has 3. 0 trains no associations. The
+        associations do not change the reconstruction, so the first two scores are the same for every value.
+    n_periods : int, default=3
+        Number of periods that are found in the training series, less than `window_size`. The network compares rows that
+        are one period apart.
     n_layers : int, default=2
-        TimesNet blocks, each with an anomaly attention.
+        Layers of the network (TimesNet blocks, each with an anomaly attention).
     model_size : int, default=16
         Features of each row inside the network.
-    n_kernels : int, default=4
-        Kernels of each inception convolution; the largest is ``2 * n_kernels - 1`` wide.
-    dropout : float, default=0.0
-        Dropout of the embedding, in [0, 1).
-    normalize_windows : bool, default=True
-        Whether each window is brought to mean 0 and scale 1 per channel before the network and back after it.
-    n_masks : int, default=4
-        Number of complementary masks. A share of ``1 / n_masks`` of the rows is hidden at a time, in training and in
-        scoring, and every row is judged when it is hidden: by its context, never by a copy of itself. 0 shows the
-        network everything, as the papers do.
-    patch_size : int, default=8
-        Rows that a mask hides together.
     n_heads : int, default=1
-        Heads of each attention; they divide `model_size`. Every head costs a map of (time, time) for each window.
-    prior : {"local", "grid", "contrast"}, default="local"
-        Prior association: "local" is the paper's Gaussian in time; "grid" a Gaussian over phase and cycle of each
-        learned period; "contrast" both.
-    divergence : {"kl", "js"}, default="kl"
-        "kl" is the paper's symmetric Kullback-Leibler divergence, kept finite by the official code's 1e-4; "js" the
-        Jensen-Shannon divergence.
-    schedule : {"simultaneous", "alternating", "off"}, default="simultaneous"
-        "simultaneous" takes one step with the gradients of both phases, as the official code does; "alternating" a
-        step for each, as the paper writes; "off" reports the discrepancy without training on it.
-    discrepancy_weight : float, "balanced" or "auto", default="auto"
-        k of ``rec ± k·D``; the official code has 3. "balanced" takes ``rec / D`` of each batch, so that neither term
-        drowns the other. "auto" is "balanced" where that changes a score, and 0 where it would only cost time: with a
-        detached association and the rule "memory" or "reconstruction". 0 with these rules trains no associations: the
-        network is then `TimesNetDetector`'s, bit for bit, and so is the score by "reconstruction".
-    score_rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}, default="memory"
-        "reconstruction" scores by calibrated error; "memory" by its agreement with the distance to the memory, which is
-        association beyond the window: that of the strangest window around a row and that of the row itself;
-        "discrepancy" by calibrated closeness of S and P; "sum" by both; "product" is the paper's softmax(-50 D) · error
-        within each window.
-    memory_size : int, default=4096
-        Training windows, evenly spread, that the rule "memory" compares each window with, channel by channel. Where
-        the training rows hold fewer than six windows side by side, the memory counts less, and with five or fewer not
-        at all: a distance is the mean of the five nearest.
-    association_trunk : {"detached", "joint"}, default="detached"
-        "detached": the association reads TimesNet's features without training them, and the reconstruction is plain
-        TimesNet's to the bit. "joint": its output is added to the features, and both train together.
-    smoothing : int, default=64
-        Rows over which each channel's error and level are smoothed; what half of these rows say counts twice, and the
-        score is smoothed again over an eighth. A row's own distance to the memory is smoothed over as many and over
-        three times as many. Anomalies much shorter than this are ranked better with a smaller number, longer ones with
-        a larger. 1 is off.
-    level_weight : float, default=0.3
-        Weight of a channel's smoothed level, calibrated as its error is, beside the error. A window that is brought to
-        mean 0 rebuilds a shifted level for free; this is where the shift is seen. 0 is off.
-    clean_training : bool, default=True
-        Whether the rows of `fit` are presumed normal. How unusual a channel is, is told in units of the most unusual
-        hundredth of them; where anomalies lie among them, they would set that unit. False takes the median of the units
-        of four quarters of the rows, which what happens in one of them does not move. The memory's own unit hardly
-        moves either way.
-    score_stride : int or None, default=None
-        Rows between the starts of two scoring windows; an eighth of a window if None.
+        Attention heads of each layer. They divide `model_size`.
     max_epochs : int, default=20
-        Epochs at most.
-    epoch_size : int, default=1024
-        Windows drawn for an epoch (all of them if there are fewer), so that training time does not grow with the
-        series.
+        Epochs at most. Training stops after two epochs without a smaller error on the held-out last fifth of each
+        series. A series that cannot hold a window in both parts is not divided, and trains for `max_epochs`.
     batch_size : int, default=64
-        Windows in a training step and in a scoring batch. Scores do not depend on it beyond rounding, but for
-        training.
+        Windows in a training step.
     learning_rate : float, default=2e-3
         Step size of Adam.
-    validation_fraction : float, default=0.2
-        Share of each series' last rows that are held out to stop training early, in [0, 1). Between them and the rows
-        trained on lies a gap of a window. 0, or a series too short to divide, trains for `max_epochs`.
-    patience : int, default=2
-        Epochs without a better held-out reconstruction error after which training stops.
     contamination : float or object, default=0.1
-        Share of training rows above the threshold, in (0, 0.5]; or a thresholder object in the manner of PyThresh.
+        Share of training rows above the threshold, in (0, 0.5]; or a thresholder object such as PyThresh's.
     device : str, default="auto"
-        Where to compute: "auto" (a CUDA device if there is one, else the CPU) or a name torch knows. Applies from the
-        next call on, to a detector loaded from a file too: what was fitted on one device scores on any other.
+        Where to compute: "auto" (a CUDA device if there is one, else the CPU) or a name that torch accepts. Takes
+        effect at the next call, also for a detector that was loaded from a file.
     random_state : int, RandomState or None, default=None
-        Fixes weights, masks and order. The global generators are neither read nor moved.
+        Fixes initial weights, masks and the order of training windows. The global generators are neither used nor
+        changed.
     verbose : int, default=0
         1 shows a progress bar (needs tqdm).
 
@@ -123,26 +81,31 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         Rows with a larger score are anomalies.
     labels_ : ndarray of shape (n_rows,)
         Labels of the training rows, 1 for anomalies.
-    periods_ : ndarray of shape (top_k,)
-        Periods in rows, learned from the training series, strongest first.
-    period_weights_ : ndarray of shape (top_k,)
+    scorer_ : SeriesScorer
+        The fitted score: calibrated network, training windows, or both.
+    periods_ : ndarray of shape (n_periods,)
+        Periods of the training series in rows, strongest first.
+    period_weights_ : ndarray of shape (n_periods,)
         Their shares of spectral amplitude.
     history_ : list of dict
-        One record an epoch: training and held-out reconstruction error, and the mean discrepancy and the share of
-        saturated prior widths in each phase.
+        One record per epoch: training and held-out reconstruction error, mean discrepancy, and the share of
+        saturated prior widths.
     network_ : torch.nn.Module
         The trained network.
-    memory_scorer_ : MemoryScorer or None
-        The training windows that the rule "memory" compares with, and in what units.
     n_features_in_ : int
         Channels seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X was a DataFrame.
+        Their names, if X was a DataFrame.
 
     See Also
     --------
-    TimesNetDetector : The network without associations.
-    AnomalyTransformerDetector : Associations without TimesNet.
+    NearestWindowsDetector : The distance to the nearest training windows alone, without a network.
+    TimesNetDetector : The reconstruction error alone.
+    AnomalyTransformerDetector : The discrepancy without TimesNet.
+
+    Notes
+    -----
+    A parameter that changes after `fit` takes effect at the next `fit`; `device` takes effect at the next call.
 
     References
     ----------
@@ -158,12 +121,15 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
     >>> detector = TimesNetDiscrepancyDetector(window_size=32, max_epochs=1, random_state=0).fit(X)
     >>> detector.decision_function(X[:100]).shape
     (100,)
+    >>> sorted(detector.explain(X[:100]))
+    ['discrepancy', 'level', 'neighbors', 'neighbors_by_channel', 'reconstruction', 'reconstruction_by_channel',
+    'score']
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **AssociationDetector._parameter_constraints,
-        "n_kernels": [Interval(Integral, 1, None, closed="left")],
-        "association_trunk": [StrOptions({"detached", "joint"})],
+        **PeriodsMixin._parameter_constraints,
+        **AssociationsMixin._parameter_constraints,
+        "score": [StrOptions({RECONSTRUCTION, RECONSTRUCTION_AND_NEIGHBORS, RECONSTRUCTION_PLUS_DISCREPANCY})],
     }
     _network_class = TimesNetDiscrepancyNetwork
 
@@ -171,77 +137,41 @@ class TimesNetDiscrepancyDetector(AssociationDetector):
         self,
         *,
         window_size: int = 96,
-        top_k: int = 3,
+        score: str = "reconstruction*neighbors",
+        smoothing: int = 64,
+        clean_training: bool = True,
+        discrepancy_weight: float | str = "balanced",
+        n_periods: int = 3,
         n_layers: int = 2,
         model_size: int = 16,
-        n_kernels: int = 4,
-        dropout: float = 0.0,
-        normalize_windows: bool = True,
-        n_masks: int = 4,
-        patch_size: int = 8,
         n_heads: int = 1,
-        prior: str = "local",
-        divergence: str = "kl",
-        schedule: str = "simultaneous",
-        discrepancy_weight: float | str = "auto",
-        score_rule: str = "memory",
-        memory_size: int = 4096,
-        association_trunk: str = "detached",
-        smoothing: int = 64,
-        level_weight: float = 0.3,
-        clean_training: bool = True,
-        score_stride: int | None = None,
         max_epochs: int = 20,
-        epoch_size: int = 1024,
         batch_size: int = 64,
         learning_rate: float = 2e-3,
-        validation_fraction: float = 0.2,
-        patience: int = 2,
         contamination: float | Any = 0.1,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            window_size=window_size,
-            top_k=top_k,
-            n_layers=n_layers,
-            model_size=model_size,
-            dropout=dropout,
-            normalize_windows=normalize_windows,
-            n_masks=n_masks,
-            patch_size=patch_size,
-            n_heads=n_heads,
-            prior=prior,
-            divergence=divergence,
-            schedule=schedule,
-            discrepancy_weight=discrepancy_weight,
-            score_rule=score_rule,
-            memory_size=memory_size,
-            smoothing=smoothing,
-            level_weight=level_weight,
-            clean_training=clean_training,
-            score_stride=score_stride,
-            max_epochs=max_epochs,
-            epoch_size=epoch_size,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            contamination=contamination,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.n_kernels = n_kernels
-        self.association_trunk = association_trunk
-
-    def _score_feels_associations(self) -> bool:
-        return self.association_trunk == "joint" or self.score_rule in DISCREPANCY_RULES
+        self.window_size = window_size
+        self.score = score
+        self.smoothing = smoothing
+        self.clean_training = clean_training
+        self.discrepancy_weight = discrepancy_weight
+        self.n_periods = n_periods
+        self.n_layers = n_layers
+        self.model_size = model_size
+        self.n_heads = n_heads
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.contamination = contamination
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
 
     def _build_network(self) -> TimesNetNetwork:
-        window, blocks = self._window_settings(), self._block_settings(self.n_kernels)
-        if not self._has_associations():
+        window, blocks = self._window_settings(), self._block_settings()
+        if self.discrepancy_weight == 0 and not self._score_settings().uses_discrepancy:
             return TimesNetNetwork(window, blocks)
-        detached = self.association_trunk == "detached"
-        return self._network_class(window, blocks, self._association_settings(), detached=detached)
+        return self._network_class(window, blocks, self._association_settings(), detached=True)

@@ -1,8 +1,7 @@
-"""What keeps an accelerator busy and its results the same every time; on a processor nothing of it is needed.
+"""Fast and repeatable use of an accelerator; on a processor nothing of this has an effect.
 
-Networks as small as these give an accelerator less work than a host can ask for: of a training step's time most would
-be the host's. Copies therefore take their turn among the device's work, and what is done to every batch is recorded
-once and then asked for as a whole.
+For networks this small, the host needs longer to launch the kernels of a step than the accelerator to run them. Copies
+are therefore asynchronous, and the kernels of a batch are recorded once as a CUDA graph and replayed.
 """
 
 from __future__ import annotations
@@ -20,27 +19,26 @@ __all__ = ["Recorded", "repeatable_convolutions", "send"]
 
 Work = Callable[[Tensor], dict[str, Tensor]]
 
-CALLS_BEFORE = 3  # of one shape, before a recording pays; libraries and optimizers also set themselves up in the first
+CALLS_BEFORE = 3  # of one shape before it is recorded; libraries and optimisers set themselves up in the first
 
 
 def send(x: Tensor, device: torch.device) -> Tensor:
-    """A host's tensor on a device, without the host waiting for what the device was given before.
+    """Copy a host tensor to a device without waiting for the work in the device's queue.
 
-    A copy from memory that may be paged out needs the host's attention until it is done; one from page-locked memory
-    does not.
+    A copy from pageable memory blocks the host until it is done; a copy from page-locked memory does not.
     """
     if device.type != "cuda":
         return x.to(device)
     locked = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
-    np.copyto(locked.numpy(), x.numpy())  # by one thread; torch would wake up all and let them spin
+    np.copyto(locked.numpy(), x.numpy())  # in one thread; torch would start all threads
     return locked.to(device, non_blocking=True)
 
 
 @contextmanager
 def repeatable_convolutions() -> Iterator[None]:
-    """Within it an accelerator convolves in ways that round the same every time, at the price of some speed.
+    """Context in which an accelerator's convolutions round the same every time; they are a little slower.
 
-    The library's own choice adds the gradient of a kernel up in whatever order its parts are ready.
+    By default the library adds the parts of a kernel's gradient in the order in which they are ready.
     """
     before = torch.backends.cudnn.deterministic
     torch.backends.cudnn.deterministic = True
@@ -52,22 +50,21 @@ def repeatable_convolutions() -> Iterator[None]:
 
 class _Recording(NamedTuple):
     graph: torch.cuda.CUDAGraph
-    given: Tensor  # what the kernels read
-    answer: dict[str, Tensor]  # what they write
+    input: Tensor  # read by the kernels
+    output: dict[str, Tensor]  # written by the kernels
 
 
 class Recorded:
-    """Work on a tensor that an accelerator repeats by itself, once it was done a few times for a tensor of that shape.
+    """A function of a tensor, recorded as a CUDA graph after a few calls with the same shape.
 
-    The first calls run as they are. Then the kernels are recorded as a CUDA graph, and further calls replay it: the
-    host says once what is to be done where it otherwise would ask for each of some hundred kernels. Everywhere but on
-    a CUDA device all calls run as they are.
+    The first calls run normally. Then the kernels are recorded, and later calls replay them: one launch in place of
+    some hundred. On other devices all calls run normally.
 
     Parameters
     ----------
     work : callable
-        Does the same with every tensor of a shape: it asks the device for kernels and reads none of their results.
-        Returns tensors by name. Random numbers that it draws on the device are new ones in every call.
+        Returns tensors by name. It launches the same kernels for every tensor of a shape and reads none of their
+        results on the host. Random numbers that it draws on the device are new in every call.
 
     Examples
     --------
@@ -85,7 +82,7 @@ class Recorded:
         self._stream: torch.cuda.Stream | None = None
 
     def __call__(self, x: Tensor) -> dict[str, Tensor]:
-        """Do the work on x; the tensors returned are the caller's."""
+        """Run the function on x; the returned tensors belong to the caller."""
         if x.device.type != "cuda":
             return self._work(x)
         with torch.cuda.device(x.device):
@@ -98,25 +95,25 @@ class Recorded:
             return self._replayed(x)
 
     def _aside(self, x: Tensor) -> dict[str, Tensor]:
-        """The work on a stream of its own, where alone it can be recorded later."""
+        """Run on a separate stream, as a recording requires."""
         if self._stream is None:
             self._stream = torch.cuda.Stream()
         here = torch.cuda.current_stream()
         self._stream.wait_stream(here)
         with torch.cuda.stream(self._stream):
-            answer = self._work(x)
+            output = self._work(x)
         here.wait_stream(self._stream)
-        return answer
+        return output
 
     def _record(self, x: Tensor) -> _Recording:
-        graph, given = torch.cuda.CUDAGraph(), x.clone()
-        # Other threads may go on using the device while this one records.
+        graph, copy = torch.cuda.CUDAGraph(), x.clone()
+        # Other threads may use the device during the recording.
         with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-            answer = self._work(given)
-        return _Recording(graph, given, answer)
+            output = self._work(copy)
+        return _Recording(graph, copy, output)
 
     def _replayed(self, x: Tensor) -> dict[str, Tensor]:
-        graph, given, answer = self._recordings[x.shape]
-        given.copy_(x)
+        graph, copy, output = self._recordings[x.shape]
+        copy.copy_(x)
         graph.replay()
-        return {name: value.clone() for name, value in answer.items()}
+        return {name: value.clone() for name, value in output.items()}

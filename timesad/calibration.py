@@ -1,4 +1,4 @@
-"""Evidence of any kind on one scale: smoothed over time, in units of what training rows show at their most unusual."""
+"""Moving averages, and one scale for window errors, levels and distances of any channel."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-__all__ = ["MIXED_BLOCKS", "TailCalibration", "root_mean_square", "smooth", "smooth_level"]
+__all__ = ["CONTAMINATED_BLOCKS", "TailCalibration", "absolute_level", "root_mean_square", "smooth"]
 
-TAIL_SHARE = 0.01  # of the training rows make up a channel's tail
-SMALLEST_TAIL = 5  # rows
-MIXED_BLOCKS = 4  # parts of training rows that hold anomalies; the median of their tails is calibrated by
-SMALLEST_HEIGHT = 0.1  # standard deviations of the series
+TAIL_FRACTION = 0.01  # of the training rows; their mean sets a channel's scale
+MIN_TAIL_ROWS = 5  # rows
+CONTAMINATED_BLOCKS = 4  # blocks of training rows that may hold anomalies; the scale is the median of theirs
+MIN_HEIGHT = 0.1  # standard deviations of the training series
 
 
 def smooth(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Moving average over time with a triangular kernel that ends where a series ends.
+    """Moving average, applied twice: a triangular kernel within each series.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows,) or (n_rows, n_columns)
+        One value per row, or several.
     width : int
-        Half the kernel's foot, in rows; 1 leaves the values as they are.
+        Rows of each moving average, half the width of the triangle; 1 returns the values unchanged.
     borders : ndarray of shape (n_series + 1,)
-        Nothing is averaged across a border; at a series' ends its rows are mirrored.
+        Rows where the series begin and end. The kernel mirrors a series at its ends and never crosses a border.
 
     Returns
     -------
@@ -44,60 +45,80 @@ def smooth(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -
     smoothed = np.empty_like(values)
     for begin, end in pairwise(borders):
         once = uniform_filter1d(values[begin:end], width, axis=0, mode="reflect")
-        # The second pass is shifted back for even widths, so that the kernel stays centred.
+        # An even width is off centre by half a row; the second pass shifts back.
         smoothed[begin:end] = uniform_filter1d(once, width, axis=0, mode="reflect", origin=-1 if width % 2 == 0 else 0)
     return smoothed
 
 
-def root_mean_square(error: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Root of the smoothed squared error: in standard deviations of the series, as its level is."""
-    # A running sum of squares can end a rounding below zero.
-    return np.sqrt(np.maximum(smooth(error, width, borders), 0.0))
+def root_mean_square(squares: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Square root of smoothed squares, (n_rows,), in standard deviations of the training series."""
+    # The running sum inside `smooth` can round to slightly below zero.
+    return np.sqrt(np.maximum(smooth(squares, width, borders), 0.0))
 
 
-def smooth_level(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:
-    """How far the smoothed rows lie from the training mean, in standard deviations."""
+def absolute_level(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Distance of the smoothed rows from the training mean, (n_rows,), in standard deviations."""
     return np.abs(smooth(values, width, borders))
 
 
 @dataclass(frozen=True)
 class TailCalibration:
-    """How unusual a channel's evidence is, in units of what training rows show at their most unusual.
+    """The map z -> (z - center) / height, fitted on training rows.
 
-    Evidence z becomes (z - m) / h: m is the median of the training rows, and h the height above it of the mean of
-    their largest percent. 0 is typical and 1 is as unusual as training rows ever get, in every channel: a heavy-tailed
-    channel must do more to stand out than a calm one.
+    `center` is the median of the training rows. `height` is the mean of their largest 1 %, minus the median. A
+    calibrated value of 0 is typical, and 1 is as large as the top 1 % of the training rows: a heavy-tailed channel
+    needs a larger z than a calm one.
 
     Parameters
     ----------
     center, height : float
-        m and h.
+        In the unit of z.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.calibration import TailCalibration
+    >>> calibration = TailCalibration.fit(np.arange(1001.0))
+    >>> calibration.center, calibration.height
+    (500.0, 495.5)
+    >>> float(calibration(np.array([995.5]))[0])
+    1.0
     """
 
     center: float
     height: float
 
     @classmethod
-    def learn(cls, evidence: NDArray[np.float64], n_blocks: int) -> TailCalibration:
-        """Read m and h off training rows, (n_rows,), in so many blocks: h is the median of theirs.
+    def fit(cls, rows: NDArray[np.float64], n_blocks: int = 1) -> TailCalibration:
+        """Fit on training rows.
 
-        h is at least 0.1 standard deviations of the series: a channel that stood still in training is heard when it
-        wakes up, but its first twitch does not outweigh all others.
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows,)
+            Values of training rows, in standard deviations of the training series.
+        n_blocks : int, default=1
+            Number of consecutive blocks of equal length. The tail is the median of the blocks' tails, so an anomaly in
+            one of four blocks does not set the scale.
+
+        Returns
+        -------
+        calibration : TailCalibration
+            Its height is at least 0.1. A channel that is constant in training thus keeps a finite scale.
         """
-        tail = float(np.median([mean_of_tail(block) for block in np.array_split(evidence, n_blocks)]))
-        center = float(np.median(evidence))
-        return cls(center, max(tail - center, SMALLEST_HEIGHT))
+        tail = float(np.median([tail_mean(block) for block in np.array_split(rows, n_blocks)]))
+        center = float(np.median(rows))
+        return cls(center, max(tail - center, MIN_HEIGHT))
 
-    def centered_on(self, evidence: NDArray[np.float64]) -> TailCalibration:
-        """Calibration with the same unit, to which these training rows are typical."""
-        return TailCalibration(float(np.median(evidence)), self.height)
+    def centered_on(self, rows: NDArray[np.float64]) -> TailCalibration:
+        """Same height, with the median of these rows as center."""
+        return TailCalibration(float(np.median(rows)), self.height)
 
-    def __call__(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated evidence, of the same shape."""
-        return (evidence - self.center) / self.height
+    def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated values, of the same shape."""
+        return (rows - self.center) / self.height
 
 
-def mean_of_tail(evidence: NDArray[np.float64]) -> float:
-    """Mean of the largest percent, (n_rows,) -> number."""
-    n_tail = min(max(round(TAIL_SHARE * len(evidence)), SMALLEST_TAIL), len(evidence))
-    return float(np.partition(evidence, len(evidence) - n_tail)[-n_tail:].mean())
+def tail_mean(rows: NDArray[np.float64]) -> float:
+    """Mean of the largest 1 % of the rows, at least five rows."""
+    n_tail = min(max(round(TAIL_FRACTION * len(rows)), MIN_TAIL_ROWS), len(rows))
+    return float(np.partition(rows, len(rows) - n_tail)[-n_tail:].mean())

@@ -1,9 +1,9 @@
-"""Plots in scikit-learn's manner: a class method computes and draws, the object keeps what was drawn."""
+"""Plots with scikit-learn's Display interface: a class method computes and draws, the object keeps the artists."""
 
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .metrics._events import find_events
-from .nn.association import AnomalyAttention, LocalPrior
 from .nn.networks import AssociatingNetwork
 
 if TYPE_CHECKING:
@@ -23,29 +22,28 @@ __all__ = ["AnomalyScoreDisplay", "AssociationDisplay"]
 
 SCORE_FIGURE_SIZE = (9.0, 3.0)  # inches
 PANEL_SIZE = (3.6, 3.6)  # inches, of each association
-FRAME_WIDTH = 0.7  # points: thin enough to leave the framed row visible
-# Associations span orders of magnitude: a narrow prior has a few large weights, attention many small ones. Under the
-# cube root both are seen on one scale.
+FRAME_WIDTH = 0.7  # points; a wider frame would cover the row
+# The colour is the cube root of the weight: a narrow prior has a few large weights, attention many small ones.
 COLOUR_EXPONENT = 1 / 3
 
 
 class AnomalyScoreDisplay:
-    """Score of each row, with the threshold and the true anomalies where they are known.
+    """Score of each row, with the threshold and the true anomalies if they are known.
 
-    Use `from_estimator` or `from_predictions` to make one; all parameters are kept as attributes.
+    Create one with `from_estimator` or `from_predictions`. All parameters are stored as attributes.
 
     Parameters
     ----------
     scores : ndarray of shape (n_rows,)
         Anomaly scores, larger is more abnormal.
     threshold : float, default=None
-        Rows with a larger score are anomalies; drawn as a line.
+        Rows with a larger score are anomalies. Drawn as a line.
     y : ndarray of shape (n_rows,), default=None
-        True labels, 1 for anomalies; shaded.
+        True labels, 1 for anomalies. Drawn as shaded ranges.
     positions : ndarray of shape (n_rows,), numbers or datetime64, default=None
-        Where on the horizontal axis each row stands, increasing; row numbers if None.
+        Horizontal coordinate of each row, increasing; row numbers if None.
     name : str, default=None
-        Whose scores they are, for the legend.
+        Name of the scores in the legend.
 
     Attributes
     ----------
@@ -54,15 +52,15 @@ class AnomalyScoreDisplay:
     threshold_line_ : matplotlib.lines.Line2D or None
         The threshold.
     spans_ : list of matplotlib.patches.Polygon or Rectangle
-        The true anomalies, one a run of rows.
+        The true anomalies, one per event.
     ax_ : matplotlib.axes.Axes
-        The axes drawn on.
+        The axes with the plot.
     figure_ : matplotlib.figure.Figure
-        The figure that holds them.
+        Its figure.
 
     See Also
     --------
-    AssociationDisplay : What a row attends to.
+    AssociationDisplay : Associations of the rows in a window.
 
     Examples
     --------
@@ -91,12 +89,12 @@ class AnomalyScoreDisplay:
         self.name = name
 
     def plot(self, ax: Axes | None = None) -> AnomalyScoreDisplay:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : matplotlib axes, default=None
-            Where to draw; a new figure if None.
+            Axes to draw on; a new figure if None.
 
         Returns
         -------
@@ -124,7 +122,7 @@ class AnomalyScoreDisplay:
         return self
 
     def _shade(self, positions: NDArray[Any], events: NDArray[np.intp]) -> list[Any]:
-        """Shade each event from halfway before its first row to halfway after its last, so that one row is seen too."""
+        """Shade each event from half a row before its first row to half a row after its last."""
         halfway = positions[:-1] + (positions[1:] - positions[:-1]) / 2
         edges = np.concatenate([positions[:1], halfway, positions[-1:]])
         return [
@@ -145,23 +143,23 @@ class AnomalyScoreDisplay:
         ax: Axes | None = None,
         name: str | None = None,
     ) -> AnomalyScoreDisplay:
-        """Score rows with a fitted detector and draw.
+        """Score rows with a fitted detector and draw the scores.
 
         Parameters
         ----------
         estimator : detector or Pipeline that ends in one
-            Fitted; any with a ``decision_function`` that is larger for anomalies, PyOD's included. Its
-            ``threshold_``, if it has one, is drawn.
+            Any fitted detector with a ``decision_function`` that is larger for anomalies, such as PyOD's. Its
+            ``threshold_`` is drawn if it has one.
         X : array-like of shape (n_rows, n_channels)
-            Rows to score. A DataFrame's index of numbers or dates is the horizontal axis.
+            Rows to score. The index of a DataFrame gives the positions if it holds numbers or dates.
         y : array-like of shape (n_rows,), default=None
             True labels, 1 for anomalies.
         groups : array-like of shape (n_rows,), default=None
-            Which series each row belongs to, for a detector whose ``decision_function`` takes them.
+            Series of each row, for a detector whose ``decision_function`` accepts it.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure if None.
+            Axes to draw on; a new figure if None.
         name : str, default=None
-            For the legend; the detector's class if None.
+            Name in the legend; the detector's class if None.
 
         Returns
         -------
@@ -200,11 +198,11 @@ class AnomalyScoreDisplay:
         y : array-like of shape (n_rows,), default=None
             True labels, 1 for anomalies.
         positions : array-like of shape (n_rows,), numbers or datetime64, default=None
-            Where on the horizontal axis each row stands, increasing; row numbers if None.
+            Horizontal coordinate of each row, increasing; row numbers if None.
         ax : matplotlib axes, default=None
-            Where to draw; a new figure if None.
+            Axes to draw on; a new figure if None.
         name : str, default=None
-            For the legend.
+            Name in the legend.
 
         Returns
         -------
@@ -217,7 +215,7 @@ class AnomalyScoreDisplay:
         """
         scores = np.asarray(scores, dtype=np.float64)
         if scores.ndim != 1 or not len(scores):
-            raise ValueError(f"scores has shape {scores.shape}; expected one score a row, (n_rows,).")
+            raise ValueError(f"scores has shape {scores.shape}; expected one score per row, (n_rows,).")
         return cls(
             scores=scores,
             threshold=threshold,
@@ -228,35 +226,35 @@ class AnomalyScoreDisplay:
 
 
 class AssociationDisplay:
-    """The associations of the rows in the window around one row: S, and each prior that it is compared with.
+    """Series association S and prior association P of the rows in the window around one row.
 
-    An association is a matrix with a line for each row of the window; the line says how the row divides its attention
-    among all the rows. S is what the network does, a prior what it would do by distance alone. All are averaged over
-    heads and the complementary masks, are of the last layer, and share one colour scale.
+    An association is a matrix whose rows sum to 1: row i holds the weights that row i of the window gives to all rows.
+    S is the attention of the network, P a Gaussian over distance in time. Both are of the last layer, averaged over
+    heads and complementary masks, on one colour scale.
 
-    Use `from_estimator` to make one; all parameters are kept as attributes.
+    Create one with `from_estimator`. All parameters are stored as attributes.
 
     Parameters
     ----------
     associations : dict of str to ndarray of shape (window_size, window_size)
-        "S", then "P_local", "P_grid" or both, as the detector's `prior` has it; the lines of each sum to 1.
+        "S" and "P".
     row : int
-        The row asked for.
+        The requested row.
     first_row : int
-        Row of the series at which the window begins.
+        First row of the window.
 
     Attributes
     ----------
     images_ : list of matplotlib.image.AxesImage
-        One an association.
+        One per association.
     marks_ : list of matplotlib.patches.Rectangle
-        The frame around the row asked for, one an association.
+        Frame around the requested row, one per association.
     colorbar_ : matplotlib.colorbar.Colorbar
-        Of the shared scale.
+        Colour bar of the common scale.
     axes_ : ndarray of matplotlib.axes.Axes
-        The axes drawn on.
+        The axes with the plot.
     figure_ : matplotlib.figure.Figure
-        The figure that holds them.
+        Its figure.
 
     See Also
     --------
@@ -272,10 +270,10 @@ class AssociationDisplay:
     >>> from timesad import AnomalyTransformerDetector
     >>> from timesad.displays import AssociationDisplay
     >>> X = np.sin(np.arange(400) / 4)[:, None] + np.random.default_rng(0).normal(scale=0.1, size=(400, 1))
-    >>> detector = AnomalyTransformerDetector(window_size=32, max_epochs=1, prior="contrast", random_state=0).fit(X)
+    >>> detector = AnomalyTransformerDetector(window_size=32, max_epochs=1, random_state=0).fit(X)
     >>> display = AssociationDisplay.from_estimator(detector, X, row=200)
     >>> list(display.associations)
-    ['S', 'P_local', 'P_grid']
+    ['S', 'P']
     """
 
     def __init__(self, *, associations: dict[str, NDArray[np.float32]], row: int, first_row: int) -> None:
@@ -284,12 +282,12 @@ class AssociationDisplay:
         self.first_row = first_row
 
     def plot(self, axes: ArrayLike | None = None) -> AssociationDisplay:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         axes : array-like of matplotlib axes, default=None
-            One an association; a new figure if None.
+            One per association; a new figure if None.
 
         Returns
         -------
@@ -301,7 +299,7 @@ class AssociationDisplay:
         ImportError
             Without matplotlib.
         ValueError
-            If there are not as many axes as associations.
+            If the number of axes differs from the number of associations.
         """
         plt = _pyplot()
         from matplotlib.colors import PowerNorm
@@ -322,7 +320,7 @@ class AssociationDisplay:
         self.images_ = [self._draw(ax, association, norm) for ax, (_, association) in panels]
         self.marks_ = [self._mark(ax) for ax in self.axes_]
         for ax, (name, _) in panels:
-            ax.set(title=_math(name), xlabel="row attended to")
+            ax.set(title=f"${name}$", xlabel="row attended to")
         self.axes_[0].set_ylabel("attending row")
         self.colorbar_ = self.figure_.colorbar(self.images_[0], ax=self.axes_.tolist(), label="share of attention")
         return self
@@ -333,7 +331,7 @@ class AssociationDisplay:
         return ax.imshow(association, norm=norm, cmap="viridis", interpolation="nearest", extent=extent)
 
     def _mark(self, ax: Axes) -> Any:
-        """A frame around the line of the row asked for."""
+        """Frame the requested row."""
         from matplotlib.patches import Rectangle
 
         width = len(self.associations["S"])
@@ -350,7 +348,7 @@ class AssociationDisplay:
         groups: ArrayLike | None = None,
         axes: ArrayLike | None = None,
     ) -> AssociationDisplay:
-        """Look at the associations in the window around a row, and draw them.
+        """Compute the associations in the window around a row and draw them.
 
         Parameters
         ----------
@@ -359,11 +357,11 @@ class AssociationDisplay:
         X : array-like of shape (n_rows, n_channels)
             The series; at least `window_size` rows.
         row : int
-            Row of X, in [0, n_rows). It stands in the middle of the window, save near an end of its series.
+            Row of X, in [0, n_rows). It is the middle of the window, except near an end of its series.
         groups : array-like of shape (n_rows,), default=None
-            Which series each row belongs to, where X holds several.
+            Series of each row, if X holds several.
         axes : array-like of matplotlib axes, default=None
-            One an association; a new figure if None.
+            One per association; a new figure if None.
 
         Returns
         -------
@@ -374,30 +372,28 @@ class AssociationDisplay:
         sklearn.exceptions.NotFittedError
             Before `fit`.
         ValueError
-            If the detector has no associations, X does not suit it, or there is no such row.
+            If the detector has no associations, X does not fit it, or X has no such row.
         """
         detector, X = _through_pipeline(estimator, X)
         network = _associating_network(detector)
-        values, borders = detector._check_series(X, groups, reset=False)
+        series = detector._scaled_series(X, groups)
         row = index(row)
-        if not 0 <= row < len(values):
-            raise ValueError(f"row={row} is not a row of X; expected a number from 0 to {len(values) - 1}.")
+        if not 0 <= row < len(series):
+            raise ValueError(f"row={row} is not a row of X; expected a number from 0 to {len(series) - 1}.")
         size = network.window.window_size
-        series = int(np.searchsorted(borders, row, side="right")) - 1
-        first_row = int(np.clip(row - size // 2, borders[series], borders[series + 1] - size))
-        window = detector.scaling_(values[first_row : first_row + size])
+        number = int(np.searchsorted(series.borders, row, side="right")) - 1
+        first_row = int(np.clip(row - size // 2, series.borders[number], series.borders[number + 1] - size))
+        window = series.values[first_row : first_row + size]
         return cls(associations=_associations(network, window), row=row, first_row=first_row).plot(axes)
 
 
 @torch.inference_mode()
 def _associations(network: AssociatingNetwork, window: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """The last layer's associations in a window, (time, time) each, averaged over heads and complementary masks."""
+    """Associations of the last layer, (time, time) each, averaged over heads and complementary masks."""
     hidden = network.masks if len(network.masks) else None
     x = torch.from_numpy(window).to(network.masks.device)[None]  # (1, time, channel)
     last = network.associations(x.expand(max(len(network.masks), 1), -1, -1), hidden)[-1]
-    attention = cast(AnomalyAttention, network.association.attentions[-1])
-    names = ["P_local" if isinstance(kind, LocalPrior) else "P_grid" for kind in attention.priors]
-    named = {"S": last.series} | dict(zip(names, last.priors, strict=True))
+    named = {"S": last.series, "P": last.priors[0]}
     return {name: association.mean(dim=(0, 1)).cpu().numpy() for name, association in named.items()}
 
 
@@ -407,21 +403,20 @@ def _associating_network(detector: Any) -> AssociatingNetwork:
     if isinstance(network, AssociatingNetwork):
         return network
     raise ValueError(
-        f"This {type(detector).__name__} has no associations to show. Fit a TimesNetDiscrepancyDetector or an "
-        "AnomalyTransformerDetector; the former trains associations where its score reads them, and for looking at "
-        "them with discrepancy_weight='balanced'."
+        f"This {type(detector).__name__} has no associations to show. Fit an AnomalyTransformerDetector, or a "
+        "TimesNetDiscrepancyDetector with a discrepancy_weight other than 0."
     )
 
 
 def _through_pipeline(estimator: Any, X: ArrayLike) -> tuple[Any, ArrayLike]:
-    """The detector at the end of a pipeline, and X as it arrives there."""
+    """The last step of a pipeline, and X after the steps before it."""
     if not isinstance(estimator, Pipeline):
         return estimator, X
     return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X
 
 
 def _positions(X: Any) -> NDArray[Any] | None:
-    """A data frame's index, where it is of numbers or dates."""
+    """Index of a DataFrame if it holds numbers or dates, else None."""
     positions = np.asarray(X.index) if hasattr(X, "iloc") else None
     return positions if positions is not None and positions.dtype.kind in "iufM" else None
 
@@ -435,12 +430,6 @@ def _one_a_row(name: str, values: ArrayLike | None, n_rows: int) -> NDArray[Any]
             f"{name} has shape {array.shape}; expected one entry for each of the {n_rows} scores, ({n_rows},)."
         )
     return array
-
-
-def _math(name: str) -> str:
-    """S as *S*, P_local as *P* with its kind below."""
-    letter, _, kind = name.partition("_")
-    return rf"${letter}_{{\mathrm{{{kind}}}}}$" if kind else f"${letter}$"
 
 
 def _pyplot() -> Any:

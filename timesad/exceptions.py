@@ -1,17 +1,31 @@
-"""The warnings and errors that are timesad's own, so that users can filter and catch them by class."""
+"""Warnings and errors of timesad, so that users can filter and catch them by class."""
 
 from __future__ import annotations
 
-__all__ = ["PeriodFallbackWarning", "TimesadWarning", "TrainingError"]
+__all__ = [
+    "IncompatiblePickleError",
+    "PeriodFallbackWarning",
+    "ShortSeriesWarning",
+    "TimesadWarning",
+    "TrainingError",
+]
 
 
 class TimesadWarning(UserWarning):
-    """Base of every warning this library gives."""
+    """Base class of all warnings of this library."""
 
 
 class PeriodFallbackWarning(TimesadWarning):
-    """The training series shows too few periods of its own; evenly spaced ones stand in."""
+    """The spectrum of the training series has too few peaks; evenly spaced periods replace the missing ones."""
+
+
+class ShortSeriesWarning(TimesadWarning):
+    """The training series is too short for a self-join with an exclusion zone."""
 
 
 class TrainingError(RuntimeError):
-    """Training could not be completed (its loss became NaN or infinite)."""
+    """Training failed: a loss or a reconstruction became NaN or infinite."""
+
+
+class IncompatiblePickleError(RuntimeError):
+    """The pickle was written by a version of timesad with another layout."""

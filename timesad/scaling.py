@@ -1,4 +1,4 @@
-"""Channels of any unit to comparable numbers, and extreme values to large but harmless ones."""
+"""Standardisation by the training rows, with logarithmic compression of extreme values."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 __all__ = ["ChannelScaling"]
 
-CALM_LIMIT = 8.0  # standard deviations up to which scaling is linear
-ALONE_LIMIT = 1000.0  # the same where there is only one channel; squares stay far from the largest float32
-RELATIVE_ROUNDING = 1e-13  # a spread below this share of the channel's level is rounding: the channel is constant
+LINEAR_LIMIT = 8.0  # standard deviations; up to here the map is linear
+SINGLE_CHANNEL_LIMIT = 1000.0  # the same for a single channel; squares stay far below the largest float32
+RELATIVE_ROUNDING = 1e-13  # a channel is constant if its standard deviation is below this share of its mean
 CHUNK_ROWS = 65_536
-LARGEST = np.finfo(np.float64).max  # what overflows counts as this
+LARGEST = np.finfo(np.float64).max  # replaces an overflow
 
 
 @dataclass(frozen=True)
 class ChannelScaling:
-    """Standardise each channel by its training rows; compress what lies far outside.
+    """Map each channel to z = (x - mean) / standard deviation of the training rows, and compress large z.
 
-    Up to 8 standard deviations the map is linear. Beyond, it grows as the logarithm: a sensor that jumps to 10⁶
-    standard deviations is still the most abnormal row, but does not swamp the other channels. Where there are none, how
-    far the only one jumps is all there is to know, and the map is linear up to 1000. A channel that is constant in
-    training keeps its unit (a scale of 1): if it wakes up later it is neither ignored nor divided by zero.
+    The map is linear up to |z| = 8 and logarithmic beyond: sign(z) · (8 + log(1 + |z| - 8)). A value of 10⁶ standard
+    deviations stays the largest and does not dominate the other channels. A single channel has none to dominate: its
+    map is linear up to 1000. A channel that is constant in training has a scale of 1, so a later change counts and
+    nothing is divided by zero.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class ChannelScaling:
     --------
     >>> import numpy as np
     >>> from timesad.scaling import ChannelScaling
-    >>> scaling = ChannelScaling.learn(np.array([[1.0, 7.0], [3.0, 7.0]]))
+    >>> scaling = ChannelScaling.fit(np.array([[1.0, 7.0], [3.0, 7.0]]))
     >>> scaling(np.array([[2.0, 8.0]])).tolist()
     [[0.0, 1.0]]
     """
@@ -44,8 +44,8 @@ class ChannelScaling:
     scale: NDArray[np.float64]
 
     @classmethod
-    def learn(cls, X: NDArray[np.floating]) -> ChannelScaling:
-        """Read center and scale off training rows, chunk by chunk, so that a memory map is never copied whole.
+    def fit(cls, X: NDArray[np.floating]) -> ChannelScaling:
+        """Fit on training rows, in chunks: a memory map is never copied as a whole.
 
         Parameters
         ----------
@@ -54,12 +54,12 @@ class ChannelScaling:
         Raises
         ------
         ValueError
-            If a channel's values are too large for their variance to be a finite number.
+            If the variance of a channel overflows.
         """
-        # Counted from the first row, so that the mean of a constant channel is that constant to the last bit.
+        # Relative to the first row, so that the mean of a constant channel is exact.
         first = X[0].astype(np.float64)
         center, variance = first.copy(), np.zeros(X.shape[1])
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused below
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow raises below
             for rows in _chunks(X):
                 center += (rows - first).sum(axis=0) / len(X)
             for rows in _chunks(X):
@@ -75,9 +75,9 @@ class ChannelScaling:
         return cls(center, np.where(constant, 1.0, deviation))
 
     @property
-    def calm_limit(self) -> float:
+    def linear_limit(self) -> float:
         """Standard deviations up to which the map is linear."""
-        return ALONE_LIMIT if len(self.center) == 1 else CALM_LIMIT
+        return SINGLE_CHANNEL_LIMIT if len(self.center) == 1 else LINEAR_LIMIT
 
     def __call__(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
         """Scaled rows, of shape (n_rows, n_channels); a new array."""
@@ -86,9 +86,9 @@ class ChannelScaling:
         for rows in _chunks(X):
             with np.errstate(over="ignore"):
                 deviations = (rows - self.center) / self.scale
-            excess = np.clip(np.abs(deviations) - self.calm_limit, 0.0, LARGEST)
-            calm = np.clip(deviations, -self.calm_limit, self.calm_limit)
-            scaled[begin : begin + len(rows)] = calm + np.sign(deviations) * np.log1p(excess)
+            excess = np.clip(np.abs(deviations) - self.linear_limit, 0.0, LARGEST)
+            linear = np.clip(deviations, -self.linear_limit, self.linear_limit)
+            scaled[begin : begin + len(rows)] = linear + np.sign(deviations) * np.log1p(excess)
             begin += len(rows)
         return scaled
 

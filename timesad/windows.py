@@ -1,7 +1,7 @@
-"""Rows to windows and back: views in, one value a row out.
+"""From rows to windows and back to one value per row.
 
-A window is never stored: a set of windows is the series itself plus the row at which each window starts, and a batch is
-one gather. Memory is therefore linear in the rows, whatever the window's length.
+No window is stored. A `WindowSet` holds the series and the first row of each window; a batch is one gather. Memory is
+therefore linear in the number of rows, whatever the window's length.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-__all__ = ["OverlapAverage", "WindowSet", "chronological_split", "series_borders", "window_starts"]
+__all__ = ["OverlapAverage", "Series", "WindowSet", "chronological_split", "series_borders", "window_starts"]
 
 
 def series_borders(n_rows: int, groups: NDArray[np.generic] | None) -> NDArray[np.intp]:
-    """Row numbers at which one series ends and the next begins, with 0 and `n_rows` at the ends.
+    """Row numbers where one series ends and the next begins, with 0 and `n_rows` at the ends.
 
     Parameters
     ----------
     n_rows : int
-        Rows in all.
+        Number of rows.
     groups : ndarray of shape (n_rows,) or None
-        Which series each row belongs to; rows of one series stand together. None means one series.
+        Series of each row; the rows of one series are contiguous. None means one series.
 
     Returns
     -------
@@ -62,16 +62,16 @@ def series_borders(n_rows: int, groups: NDArray[np.generic] | None) -> NDArray[n
 
 
 def window_starts(borders: Sequence[int] | NDArray[np.intp], window_size: int, stride: int) -> NDArray[np.intp]:
-    """First rows of all windows: every `stride` rows within each series, and one that ends at each series' last row.
+    """First rows of all windows: one every `stride` rows of each series, and one that ends at its last row.
 
     Parameters
     ----------
     borders : array-like of shape (n_series + 1,)
-        As given by `series_borders`.
+        Output of `series_borders`.
     window_size : int
         Rows in a window.
     stride : int
-        Rows between the starts of two windows.
+        Rows between the starts of consecutive windows.
 
     Returns
     -------
@@ -96,22 +96,22 @@ def window_starts(borders: Sequence[int] | NDArray[np.intp], window_size: int, s
 def chronological_split(
     borders: NDArray[np.intp], window_size: int, fraction: float
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Split each series into an early part to train on and a late part to validate on, with a gap between them.
+    """Split each series into an early training part and a late validation part, one window apart.
 
     Parameters
     ----------
     borders : ndarray of shape (n_series + 1,)
-        As given by `series_borders`.
+        Output of `series_borders`.
     window_size : int
-        Rows in a window. The windows that would touch both parts belong to neither: `window_size - 1` starts.
+        Rows in a window. Windows that overlap both parts belong to neither.
     fraction : float
         Share of each series' rows in its late part, in [0, 1).
 
     Returns
     -------
     train, valid : ndarray
-        First rows of the windows of each part, at stride 1. A series too short to hold one window in each part is all
-        training; `valid` may therefore be empty.
+        First rows of the windows of each part, at stride 1. A series that cannot hold one window in each part belongs
+        to the training part; `valid` may therefore be empty.
     """
     train, valid = [], []
     for begin, end in pairwise(borders):
@@ -125,12 +125,12 @@ def chronological_split(
 
 
 class WindowSet(Dataset[tuple[Tensor, Tensor]]):
-    """Windows of a series as a torch dataset that copies a window only when its batch is asked for.
+    """Windows of a series as a torch dataset. It copies values only when a batch is read.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_channels), float32
-        The scaled series. Kept by reference.
+        The scaled series, kept by reference.
     starts : ndarray of shape (n_windows,)
         First row of each window.
     window_size : int
@@ -138,8 +138,8 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
 
     Notes
     -----
-    `__getitems__` lets a data loader fetch a batch by one gather. The second item of a sample, which skorch expects and
-    nothing reads, is a zero per window.
+    `__getitems__` lets a data loader read a batch with one gather. skorch expects a second item per sample: a zero that
+    nothing reads.
 
     Examples
     --------
@@ -176,20 +176,56 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
         return self.batch(indices), torch.zeros(len(indices))
 
     def thinned(self, at_most: int) -> WindowSet:
-        """`at_most` of these windows, evenly spread over them."""
+        """At most `at_most` of these windows, evenly spaced."""
         kept = np.linspace(0, len(self) - 1, min(len(self), at_most)).round().astype(np.intp)
         return WindowSet(self.values, self.starts[kept], self.window_size)
 
     def batches(self, batch_size: int) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-        """Go through all windows in order; yields the first rows and the windows of each batch."""
+        """Yield the first rows and the windows of each batch, in order."""
         for begin in range(0, len(self), batch_size):
             indices = np.arange(begin, min(begin + batch_size, len(self)))
             yield self.starts[indices], self.batch(indices)
 
 
+@dataclass(frozen=True)
+class Series:
+    """Scaled rows of one or several series, one after the other.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_channels), float32
+        The scaled rows.
+    borders : ndarray of shape (n_series + 1,)
+        Output of `series_borders`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.windows import Series
+    >>> series = Series(np.zeros((10, 2), dtype=np.float32), borders=np.array([0, 4, 10]))
+    >>> series.windows(window_size=4, stride=1).starts.tolist()
+    [0, 4, 5, 6]
+    """
+
+    values: NDArray[np.float32]
+    borders: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def n_channels(self) -> int:
+        """Columns of `values`."""
+        return self.values.shape[1]
+
+    def windows(self, window_size: int, stride: int) -> WindowSet:
+        """Windows that together contain every row; see `window_starts`."""
+        return WindowSet(self.values, window_starts(self.borders, window_size, stride), window_size)
+
+
 @dataclass
 class OverlapAverage:
-    """Average of what every window says about a row, over all the windows that hold the row.
+    """Mean of a row's values over all windows that contain the row.
 
     Parameters
     ----------
@@ -200,9 +236,17 @@ class OverlapAverage:
 
     Notes
     -----
-    Windows come batch by batch; memory is one float32 per row and column, whatever the overlap. A window's rows lie
-    side by side in memory and are added in one go, one window after the other: that takes a fraction of the time that a
-    position of all windows after the other takes, and the rounding does not depend on how windows come in batches.
+    Memory is one float32 per row and column, whatever the overlap. Windows are added one after the other, so rounding
+    does not depend on the batch size. The rows of a window are contiguous, which also makes this the fastest order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.windows import OverlapAverage
+    >>> average = OverlapAverage(n_rows=3, n_columns=1)
+    >>> average.add(np.array([0, 1]), np.array([[[1.0], [2.0]], [[4.0], [5.0]]]))
+    >>> average.average()[:, 0].tolist()
+    [1.0, 3.0, 5.0]
     """
 
     n_rows: int
@@ -210,7 +254,7 @@ class OverlapAverage:
 
     def __post_init__(self) -> None:
         self._sums = np.zeros((self.n_rows, self.n_columns), dtype=np.float32)
-        self._changes = np.zeros(self.n_rows + 1, dtype=np.int32)  # of the number of windows, from row to row
+        self._changes = np.zeros(self.n_rows + 1, dtype=np.int32)  # in the number of windows, from row to row
 
     def add(self, starts: NDArray[np.intp], values: NDArray[np.floating]) -> None:
         """Add a batch of windows: `starts` (batch,), `values` (batch, time, column)."""
@@ -221,17 +265,15 @@ class OverlapAverage:
         np.add.at(self._changes, ends, -1)
 
     def average(self) -> NDArray[np.float32]:
-        """The averages so far, of shape (n_rows, n_columns).
+        """Return the averages, (n_rows, n_columns). Call it once, after the last `add`.
 
         Raises
         ------
         ValueError
-            If some row is in no window.
+            If a row is in no window.
         """
         counts = self._changes[:-1].cumsum(dtype=np.float32)
         if not counts.all():
             raise ValueError(f"row {int(np.argmin(counts))} is in no window; every row needs at least one")
         self._sums /= counts[:, None]
-        self._changes[:] = 0
-        self._changes[0] = 1  # a sum is one value now
         return self._sums

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from timesad.nn import AnomalyAttention, GridPrior, LocalPrior, jensen_shannon, symmetric_kl
+from benchmarks.grid_prior import GridPrior, jensen_shannon
+from timesad.nn import AnomalyAttention, LocalPrior, symmetric_kl
 from timesad.nn.association import official_sigma, series_association
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from timesad.nn import AnomalyAttention, GridPrior, LocalPrior, jensen_shannon, symmetric_kl
+from benchmarks.grid_prior import GridPrior, jensen_shannon
+from timesad.nn import AnomalyAttention, LocalPrior, symmetric_kl
 from timesad.nn.fused import FusedAttention
 from timesad.nn.maps import operations
 from timesad.nn.minimax import Route, simultaneous, straight
@@ -63,7 +64,7 @@ class TestEqualsMaps:
         expected_output, expected = by_maps.compare(x, straight, divergence)
         torch.testing.assert_close(output, expected_output, rtol=0, atol=1e-12)
         torch.testing.assert_close(comparison.discrepancy, expected.discrepancy, rtol=0, atol=1e-10)
-        assert torch.equal(comparison.openness, expected.openness)
+        assert torch.equal(comparison.width_share, expected.width_share)
 
     @pytest.mark.parametrize("route", [Route(series, prior) for series in (-1, 0, 1) for prior in (-1, 0, 1)], ids=str)
     def test_gradients_on_every_route(self, x, route):

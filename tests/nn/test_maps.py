@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from timesad import AnomalyTransformerDetector
-from timesad.nn.maps import compiled, operations, way_for
+from timesad.nn.maps import backend_for, compiled, operations
 from timesad.nn.minimax import Route
 
 needs_compiled = pytest.mark.skipif(not compiled.LANES, reason="the package was built without a C compiler")
@@ -108,10 +108,10 @@ def test_tensors_that_are_views_are_read_as_they_are():
 
 def test_operations_serve_what_is_not_compiled(monkeypatch):
     single = torch.zeros(1)
-    assert way_for(single.double()) is operations
-    assert way_for(single.to("meta")) is operations
+    assert backend_for(single.double()) is operations
+    assert backend_for(single.to("meta")) is operations
     monkeypatch.setattr(compiled, "LANES", [])
-    assert way_for(single) is operations
+    assert backend_for(single) is operations
 
 
 @needs_compiled
@@ -126,7 +126,7 @@ def test_other_threads_than_gnu_openmp_are_not_competed_with(monkeypatch):
 @needs_compiled
 def test_a_detector_scores_alike_with_and_without_them(waves, monkeypatch):
     def scores():
-        detector = AnomalyTransformerDetector(window_size=32, max_epochs=2, score_rule="product", random_state=0)
+        detector = AnomalyTransformerDetector(window_size=32, max_epochs=2, score="reconstruction+discrepancy", random_state=0)
         return torch.from_numpy(detector.fit(waves).decision_scores_)
 
     with_them = scores()

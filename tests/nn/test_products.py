@@ -19,10 +19,10 @@ def dtype(request):
 
 @pytest.mark.parametrize(("batch", "time"), [(1, 1), (2, 30), (20, 7)])
 @pytest.mark.parametrize("size", [8, 96])
-@pytest.mark.parametrize("worth_it", [0, float("inf")], ids=["by convolution", "by product"])
-def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype, worth_it, monkeypatch):
+@pytest.mark.parametrize("minimum", [0, float("inf")], ids=["by convolution", "by product"])
+def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype, minimum, monkeypatch):
     """Values, and gradients by rows, weight and bias, where a convolution stands in for the product and where not."""
-    monkeypatch.setattr(products, "WORTH_IT", worth_it)
+    monkeypatch.setattr(products, "MIN_MULTIPLICATIONS", minimum)
     torch.manual_seed(0)
     layer, plain = RowLinear(size, 48).to(dtype), nn.Linear(size, 48).to(dtype)
     plain.load_state_dict(layer.state_dict())
@@ -37,7 +37,7 @@ def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype, worth_it
 
 
 def test_rows_that_are_a_view_are_read_as_they_are(dtype, monkeypatch):
-    monkeypatch.setattr(products, "WORTH_IT", 0)
+    monkeypatch.setattr(products, "MIN_MULTIPLICATIONS", 0)
     layer = RowLinear(96, 48).to(dtype)
     x = torch.randn(7, 20, 96, dtype=dtype).transpose(0, 1)
     torch.testing.assert_close(layer(x), layer(x.contiguous()), **PRECISION[dtype])

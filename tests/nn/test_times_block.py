@@ -183,7 +183,7 @@ class TestSpectralConvolution:
         torch.manual_seed(0)
         spectral = TimesBlock(100, 64, 64, [10, 20], N_KERNELS)
         assert all(isinstance(convolve, SpectralConvolution) for convolve in spectral.convolutions)
-        monkeypatch.setattr("timesad.nn.convolution.WORTH_IT", float("inf"))
+        monkeypatch.setattr("timesad.nn.convolution.MIN_SAVING", float("inf"))
         direct = TimesBlock(100, 64, 64, [10, 20], N_KERNELS)
         assert all(isinstance(convolve, CroppedConvolution) for convolve in direct.convolutions)
         direct.load_state_dict(spectral.state_dict())

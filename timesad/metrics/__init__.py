@@ -1,10 +1,10 @@
-"""Metrics for the scores of a labelled series: ``f(y_true, y_score)``, larger is better.
+"""Metrics of anomaly scores: ``f(y_true, y_score)`` of one labelled series, larger is better.
 
-Start with `vus_pr_score`; read the others beside it. Area under the row-wise curves is
-scikit-learn's ``average_precision_score`` and ``roc_auc_score``. Several series are judged one at a
-time and averaged: an event or a buffer must not reach across a border.
+Start with `vus_pr_score`. For row-wise areas use scikit-learn's ``average_precision_score`` and
+``roc_auc_score``. For several series, compute the metric of each series and take the mean: an event
+or a buffer must not cross the border between two series.
 
-No metric here adjusts points, save those whose names begin with ``pa_k``.
+Only the metrics whose names begin with ``pa_k`` apply point adjustment.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Affiliation precision and recall: how near, compared with a random guess in the same neighbourhood.
+"""Affiliation precision and recall: distances between flagged rows and events, against a random guess.
 
-Each event owns its affiliation zone, the rows nearer to it than to any other event. A flagged point
-is as good as the chance that a random point of the zone lies at least as far from the event; an
-anomalous point is found as well as the chance that it lies at least as far from a random point as
-it does from what was flagged.
+The affiliation zone of an event is the set of points nearer to it than to any other event.
+Precision of a flagged point: the probability that a random point of the zone is at least as far
+from the event. Recall of an anomalous point: the probability that a random point of the zone is at
+least as far from it as the nearest flagged point.
 
-Both chances are piecewise linear in time, and their kinks lie on quarters of a row (halves of the
-borders between zones, which lie on half rows). The mean over a piece of a row is therefore exactly
-its value at the piece's middle, and no integral has to be worked out.
+Both probabilities are piecewise linear in time, and their kinks are multiples of a quarter row
+(borders between zones are multiples of half a row). The mean over one linear piece therefore equals
+the value at its midpoint, so no integral is evaluated.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ._validation import check_labels_and_scores, warn_undefined
 
 __all__ = ["affiliation_f1_score", "affiliation_precision_score", "affiliation_recall_score"]
 
-QUARTERS = np.array([0.125, 0.375, 0.625, 0.875])  # middles of the quarters of a row
+QUARTERS = np.array([0.125, 0.375, 0.625, 0.875])  # midpoints of the quarters of a row, in rows
 
 
 def affiliation_precision_score(
@@ -33,32 +33,33 @@ def affiliation_precision_score(
     threshold: float | Literal["best"] = "best",
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    r"""How near the flagged rows are to events, against random rows of the same zone.
+    r"""Affiliation precision: distance of flagged rows to events, against random rows of the zone.
 
     .. math:: P = \frac{1}{|\{z : F_z \neq \emptyset\}|} \sum_{z : F_z \neq \emptyset} \frac{1}{|F_z|} \int_{F_z}
         \Pr\big[\operatorname{dist}(U_z, E_z) \ge \operatorname{dist}(x, E_z)\big] \, dx
 
-    over the zones z, with the zone's event E, the flagged part F and U uniform on the zone.
+    Sum over the zones z; E is the event of the zone, F its flagged part, U uniform on the zone.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal.
     threshold : float or "best", default="best"
-        Rows with a score above it are flagged. "best" takes the threshold of a grid with the best
-        affiliation *F1*, the same as for `affiliation_recall_score`; it is chosen with the labels.
-        For labels in place of scores pass 0.5.
+        Rows with a score above it are flagged. "best" takes the threshold of a grid with the
+        largest affiliation *F1*, as `affiliation_recall_score` does; the choice uses the labels.
+        If `y_score` holds predicted labels, pass 0.5.
     n_thresholds : int, default=100
-        Thresholds of that grid, evenly spaced from the lowest score to the highest; at least 2.
+        Size of the grid, at least 2. Its thresholds are evenly spaced from the lowest to the
+        highest score.
 
     Returns
     -------
     score : float
-        In [0, 1], larger is better; flagging everything or at random gives about 0.5, not 0. 0.0
-        with an ``UndefinedMetricWarning`` where `y_true` has no anomaly or nothing is flagged, as
-        ``precision_score`` does.
+        In [0, 1], larger is better. Flagging every row or random rows gives about 0.5, not 0. 0.0
+        with an ``UndefinedMetricWarning`` if `y_true` has no anomaly or no row is flagged, as in
+        ``precision_score``.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def affiliation_precision_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `threshold` is no number, or `n_thresholds` no integer.
+        If `threshold` is not a number, or `n_thresholds` not an integer.
 
     References
     ----------
@@ -95,32 +96,33 @@ def affiliation_recall_score(
     threshold: float | Literal["best"] = "best",
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    r"""How near the events are to flagged rows, against random rows of the same zone.
+    r"""Affiliation recall: distance of events to flagged rows, against random rows of the zone.
 
     .. math:: R = \frac{1}{|\text{events}|} \sum_z \frac{1}{|E_z|} \int_{E_z}
         \Pr\big[|x - U_z| \ge \operatorname{dist}(x, F_z)\big] \, dx
 
-    with the zone's event E, the flagged part F of the zone and U uniform on it; 0 for a zone
-    without flagged rows.
+    Sum over the zones z; E is the event of the zone, F its flagged part, U uniform on the zone. A
+    zone without flagged rows adds 0.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal.
     threshold : float or "best", default="best"
-        Rows with a score above it are flagged. "best" takes the threshold of a grid with the best
-        affiliation *F1*, the same as for `affiliation_precision_score`; it is chosen with the
-        labels. For labels in place of scores pass 0.5.
+        Rows with a score above it are flagged. "best" takes the threshold of a grid with the
+        largest affiliation *F1*, as `affiliation_precision_score` does; the choice uses the
+        labels. If `y_score` holds predicted labels, pass 0.5.
     n_thresholds : int, default=100
-        Thresholds of that grid, evenly spaced from the lowest score to the highest; at least 2.
+        Size of the grid, at least 2. Its thresholds are evenly spaced from the lowest to the
+        highest score.
 
     Returns
     -------
     score : float
-        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` where `y_true` has no
-        anomaly.
+        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` if `y_true` has no
+        anomaly or no row is flagged.
 
     Raises
     ------
@@ -128,7 +130,7 @@ def affiliation_recall_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `threshold` is no number, or `n_thresholds` no integer.
+        If `threshold` is not a number, or `n_thresholds` not an integer.
 
     References
     ----------
@@ -155,28 +157,30 @@ def affiliation_f1_score(
     threshold: float | Literal["best"] = "best",
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    """Harmonic mean of affiliation precision and recall ("Affiliation-F" in TSB-AD).
+    """Affiliation F1: harmonic mean of affiliation precision and recall ("Affiliation-F" in TSB-AD).
 
-    Forgiving: a random score commonly reaches two thirds and more. Read it beside the value of a
-    random score on the same labels, never alone.
+    A random score often reaches 0.67 and more. Compare the value with that of a random score on the
+    same labels.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal.
     threshold : float or "best", default="best"
-        Rows with a score above it are flagged. "best" takes the best value over a grid: an upper
-        bound, chosen with the labels. For labels in place of scores pass 0.5.
+        Rows with a score above it are flagged. "best" takes the maximum over a grid of
+        thresholds: an upper bound, since the choice uses the labels. If `y_score` holds predicted
+        labels, pass 0.5.
     n_thresholds : int, default=100
-        Thresholds of that grid, evenly spaced from the lowest score to the highest; at least 2.
+        Size of the grid, at least 2. Its thresholds are evenly spaced from the lowest to the
+        highest score.
 
     Returns
     -------
     score : float
-        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` where `y_true` has no
-        anomaly or nothing is flagged.
+        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` if `y_true` has no
+        anomaly or no row is flagged.
 
     Raises
     ------
@@ -184,7 +188,7 @@ def affiliation_f1_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `threshold` is no number, or `n_thresholds` no integer.
+        If `threshold` is not a number, or `n_thresholds` not an integer.
 
     References
     ----------
@@ -207,7 +211,7 @@ def affiliation_f1_score(
 def _at_best_threshold(
     metric: str, is_anomalous: NDArray[np.bool_], scores: NDArray[np.float64], thresholds: NDArray[np.float64]
 ) -> tuple[float, float, float]:
-    """Precision, recall and F1 at the threshold with the best F1."""
+    """Precision, recall and F1 at the threshold with the largest F1."""
     if not is_anomalous.any():
         undefined = warn_undefined(metric, "y_true has no anomaly", 0.0)
         return undefined, undefined, undefined
@@ -229,12 +233,12 @@ def _at_best_threshold(
 
 
 def _zone_borders(events: NDArray[np.intp], n_rows: int) -> NDArray[np.intp]:
-    """Borders between the zones in half rows, midway between neighbouring events: shape (n_events + 1,)."""
+    """Borders of the zones in half rows, midway between neighbouring events: shape (n_events + 1,)."""
     return np.concatenate([[0], events[:-1, 1] + events[1:, 0], [2 * n_rows]])
 
 
 def _chances_of_being_farther(events: NDArray[np.intp], borders: NDArray[np.intp]) -> NDArray[np.float64]:
-    """For each half row, the chance that a random point of its zone is at least as far from the zone's event."""
+    """For each half row, the probability that a random point of its zone is at least as far from the event."""
     zone_sizes = np.diff(borders)  # in half rows
     zone = np.repeat(np.arange(len(events)), zone_sizes)  # (half row,)
     start, stop = events[zone].T
@@ -266,7 +270,7 @@ def _recall(
     n_before = np.searchsorted(flagged_rows, rows)
     before = np.concatenate([[-np.inf], flagged_rows + 1.0])[n_before]
     after = np.concatenate([flagged_rows, [np.inf]])[n_before]
-    # What is flagged beyond the zone belongs to another event.
+    # Flagged rows outside the zone belong to another event.
     before = np.where(before > left, before, -np.inf)
     after = np.where(after < right, after, np.inf)
 

@@ -1,4 +1,4 @@
-"""How many rows around an anomaly still count: a number, or the period of the series."""
+"""Buffer around events, in rows: a number, or the period of the series."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from ._validation import check_integer
 
 __all__ = ["DEFAULT_BUFFER", "autocorrelation_period", "resolve_buffer"]
 
-DEFAULT_BUFFER = 100
-PERIOD_WHERE_NONE = 125
+DEFAULT_BUFFER = 100  # rows
+PERIOD_WHERE_NONE = 125  # rows
 ROWS_READ = 20_000
-LONGEST_LAG = 400
-SHORTEST_LAG = 3
-PEAK_OFFSETS = (3, 300)  # of the peak from SHORTEST_LAG, so that periods lie in 6 … 303
+LONGEST_LAG = 400  # rows
+SHORTEST_LAG = 3  # rows
+PEAK_OFFSETS = (3, 300)  # rows from SHORTEST_LAG to the peak: periods of 6 to 303 rows
 
 
 def autocorrelation_period(X: ArrayLike) -> int:
-    """The period of a series after TSB-AD's rule: the highest peak of its autocorrelation.
+    """Period of a series by the rule of TSB-AD: the highest peak of the autocorrelation.
 
-    TSB-AD calls it ``find_length_rank(..., rank=1)`` and takes it as the buffer of VUS. Reproduced
-    to the letter, so that values can be compared with its published tables: the first 20,000 rows
-    of channel 0, the biased autocorrelation at lags 3 to 400, its highest strict local maximum; 125
-    where there is none, or where it lies below lag 6 or above 303.
+    The rule reads the first 20,000 rows of channel 0 and takes the biased autocorrelation at lags 3
+    to 400. The period is the lag of the highest strict local maximum. It is 125 if there is none,
+    or if its lag is below 6 or above 303.
+
+    Equal to ``find_length_rank(..., rank=1)`` of TSB-AD, the buffer of VUS in its published tables.
 
     Parameters
     ----------
     X : array-like of shape (n_rows,) or (n_rows, n_channels)
-        The series; only channel 0 is read.
+        The series. Only channel 0 is read.
 
     Returns
     -------
@@ -82,8 +83,8 @@ def autocorrelation_period(X: ArrayLike) -> int:
 
 
 def _autocorrelation(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    # A complex transform of this very length: on a flat stretch of the autocorrelation its rounding decides
-    # which lag is a peak, and TSB-AD's rounding is the one that the published tables were made with.
+    # Complex transform of this length, as in TSB-AD. Where the autocorrelation is flat, rounding decides which lag is
+    # a peak, and the published tables contain TSB-AD's rounding.
     size = next_fast_len(2 * len(centred) + 1, real=True)
     spectrum = np.fft.fft(centred, n=size)
     autocovariance = np.fft.ifft(spectrum * np.conjugate(spectrum))[: len(centred)].real / len(centred)
@@ -91,19 +92,19 @@ def _autocorrelation(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def resolve_buffer(buffer: int | Literal["auto"], X: ArrayLike | None) -> int:
-    """The buffer in rows, read from the series where it is "auto".
+    """Buffer in rows; "auto" takes the period of the series.
 
     Parameters
     ----------
     buffer : int or "auto"
-        Rows, or the series' own period.
+        Rows, or "auto" for ``autocorrelation_period(X)``.
     X : array-like of shape (n_rows,) or (n_rows, n_channels), or None
-        The series; only read for "auto".
+        The series. Required by "auto", ignored otherwise.
 
     Returns
     -------
     buffer : int
-        Rows.
+        Buffer in rows.
 
     Raises
     ------

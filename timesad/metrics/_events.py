@@ -1,4 +1,4 @@
-"""Events: the runs of flagged rows, as half-open pairs of row numbers."""
+"""Events: runs of anomalous or flagged rows, as half-open intervals of row numbers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ __all__ = ["find_events", "reduce_events"]
 
 
 def find_events(is_flagged: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Runs of True.
+    """Find the maximal runs of True.
 
     Parameters
     ----------
     is_flagged : ndarray of shape (n_rows,), bool
-        Which rows are anomalous or flagged.
+        True in anomalous or flagged rows.
 
     Returns
     -------
     events : ndarray of shape (n_events, 2), int
-        First row and the row after the last of each run, in time order; no two runs touch.
+        First row of each run and the row after its last, in time order.
 
     Examples
     --------
@@ -33,21 +33,22 @@ def find_events(is_flagged: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 def reduce_events(ufunc: np.ufunc, values: NDArray[np.generic], events: NDArray[np.intp]) -> NDArray[np.generic]:
-    """Reduce `values` over the rows of each event.
+    """Apply a ufunc's reduction to the rows of each event.
 
     Parameters
     ----------
     ufunc : numpy.ufunc
-        Such as ``np.maximum`` or ``np.add``.
+        For example ``np.maximum`` or ``np.add``.
     values : ndarray of shape (n_rows,)
-        One value a row.
+        One value per row.
     events : ndarray of shape (n_events, 2), int
-        Disjoint half-open runs in time order, at least one, none of them empty; they may touch.
+        At least one half-open interval of rows, in time order. Intervals are disjoint and not
+        empty; they may touch.
 
     Returns
     -------
     reduced : ndarray of shape (n_events,)
-        One value an event.
+        One value per event.
 
     Examples
     --------
@@ -56,7 +57,7 @@ def reduce_events(ufunc: np.ufunc, values: NDArray[np.generic], events: NDArray[
     >>> reduce_events(np.maximum, np.array([3, 1, 2, 9]), np.array([[0, 2], [2, 4]])).tolist()
     [3, 9]
     """
-    # One value more than rows, so that an event that ends with the series ends inside the array; every second result is
-    # the stretch between two events.
+    # One value is appended because reduceat needs every end inside the array.
+    # Every second result covers the rows between two events and is dropped.
     reduced: NDArray[np.generic] = ufunc.reduceat(np.append(values, values[-1]), events.ravel())[::2]
     return reduced

@@ -1,4 +1,4 @@
-"""F1 of flagged rows: plain, by event, and point-adjusted in the controlled form of PA%K."""
+"""F1 of flagged rows: by row, by event, and with point adjustment above k percent (PA%K)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from ._validation import check_labels_and_scores, check_number, warn_undefined
 
 __all__ = ["best_f1_score", "event_f1_score", "pa_k_auc_score", "pa_k_f1_score"]
 
-DENOMINATOR_OFFSET = 1e-5  # TSB-AD's guard against 0 / 0, kept because published values contain it
-PERCENTS = np.linspace(0.0, 100.0, 101)
+DENOMINATOR_OFFSET = 1e-5  # avoids 0 / 0; TSB-AD's published values contain it
+PERCENTS = np.linspace(0.0, 100.0, 101)  # k of PA%K, in percent
 
 
 def best_f1_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
-    r"""Highest row-wise F1 that any threshold reaches ("Standard-F1" in TSB-AD).
+    r"""Maximum row-wise F1 over all thresholds ("Standard-F1" in TSB-AD).
 
     .. math:: \max_\delta \frac{2 \, p_\delta \, r_\delta}{p_\delta + r_\delta + 10^{-5}}
 
-    over all thresholds, with precision p and recall r from scikit-learn's
-    ``precision_recall_curve``. The small constant is TSB-AD's, kept so that values equal the
-    published ones; a perfect score therefore gets 0.999995.
+    Precision p and recall r are those of scikit-learn's ``precision_recall_curve``. The constant is
+    TSB-AD's, so that values equal the published ones; a perfect score gives 0.999995.
 
-    The threshold is chosen with the labels, so this is what a detector *could* reach, not what it
-    does. For its own threshold use ``sklearn.metrics.f1_score(y_true, detector.predict(X))``.
+    The choice of the threshold uses the labels, so the value is an upper bound. For a detector's
+    own threshold use ``sklearn.metrics.f1_score(y_true, detector.predict(X))``.
 
     Parameters
     ----------
@@ -41,7 +40,7 @@ def best_f1_score(y_true: ArrayLike, y_score: ArrayLike) -> float:
     Returns
     -------
     score : float
-        In [0, 1), larger is better. 0.0 with an ``UndefinedMetricWarning`` where `y_true` has no
+        In [0, 1), larger is better. 0.0 with an ``UndefinedMetricWarning`` if `y_true` has no
         anomaly.
 
     Raises
@@ -73,29 +72,32 @@ def event_f1_score(
     threshold: float | Literal["best"] = "best",
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    """Event-based F1: recall counts events, precision counts rows ("Event-based-F1" in TSB-AD).
+    """Event-based F1: recall over events, precision over rows ("Event-based-F1" in TSB-AD).
 
-    An event (a run of anomalous rows) is found if any of its rows is flagged; precision is the
-    share of flagged rows that are anomalous; the result is their harmonic mean. Unlike point
-    adjustment it gives no precision for rows that were not flagged, but one lucky row still finds a
+    Recall is the share of events (runs of anomalous rows) with at least one flagged row. Precision
+    is the share of flagged rows that are anomalous. F1 is their harmonic mean.
+
+    Unlike point adjustment, unflagged rows do not raise precision. One flagged row still finds a
     long event.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal.
     threshold : float or "best", default="best"
-        Rows with a score above it are flagged. "best" takes the best value over a grid: an upper
-        bound, chosen with the labels. For labels in place of scores pass 0.5.
+        Rows with a score above it are flagged. "best" takes the maximum over a grid of
+        thresholds: an upper bound, since the choice uses the labels. If `y_score` holds predicted
+        labels, pass 0.5.
     n_thresholds : int, default=100
-        Thresholds of that grid, evenly spaced from the lowest score to the highest; at least 2.
+        Size of the grid, at least 2. Its thresholds are evenly spaced from the lowest to the
+        highest score.
 
     Returns
     -------
     score : float
-        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` where `y_true` has no
+        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` if `y_true` has no
         anomaly.
 
     Raises
@@ -104,7 +106,7 @@ def event_f1_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `threshold` is no number, or `n_thresholds` no integer.
+        If `threshold` is not a number, or `n_thresholds` not an integer.
 
     References
     ----------
@@ -141,38 +143,41 @@ def pa_k_f1_score(
     threshold: float | Literal["best"] = "best",
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    r"""Row-wise F1 after point adjustment of the events of which more than k percent was flagged (PA%K).
+    r"""Row-wise F1 after point adjustment of events with more than k percent flagged rows (PA%K).
 
     .. math:: \hat y_t = 1 \text{ if } s_t > \delta, \text{ or if } t \in E \text{ and }
         \frac{|\{t' \in E : s_{t'} > \delta\}|}{|E|} > \frac{k}{100}
 
-    with E an event; then F1 as usual. The very first row of the series is never adjusted, as in
-    TSB-AD. ``k=100`` adjusts nothing (plain F1). **``k=0`` is plain point adjustment (PA), and it
-    inflates**: one flagged row makes a whole event found, so that
-    *random scores look state of the art* on common benchmarks. It is here to reproduce published
-    tables ("PA-F1" in TSB-AD), never to compare detectors by; take `pa_k_auc_score`, or better a
+    E is an event; F1 is computed from the adjusted flags. The first row of the series is not
+    adjusted, as in TSB-AD. ``k=100`` adjusts no event (row-wise F1).
+
+    **``k=0`` is plain point adjustment (PA; "PA-F1" in TSB-AD) and inflates F1**: one flagged row
+    marks the whole event as flagged, so random scores reach values near 1 on common benchmarks. Use
+    it to reproduce published tables only. To compare detectors use `pa_k_auc_score`, or better a
     metric without adjustment such as `vus_pr_score`.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal.
     k : float, default=20.0
-        Percent of an event, in [0, 100], that must be exceeded for the whole event to count as
-        flagged.
+        Percent of the rows of an event, in [0, 100]. If more of them are flagged, all rows of the
+        event count as flagged.
     threshold : float or "best", default="best"
-        Rows with a score above it are flagged. "best" takes the best value over a grid: an upper
-        bound, chosen with the labels. For labels in place of scores pass 0.5.
+        Rows with a score above it are flagged. "best" takes the maximum over a grid of
+        thresholds: an upper bound, since the choice uses the labels. If `y_score` holds predicted
+        labels, pass 0.5.
     n_thresholds : int, default=100
-        Thresholds of that grid, evenly spaced from the lowest score to the highest; at least 2.
+        Size of the grid, at least 2. Its thresholds are evenly spaced from the lowest to the
+        highest score.
 
     Returns
     -------
     score : float
-        In [0, 1], larger is better; never rises with `k`. 0.0 with an ``UndefinedMetricWarning``
-        where `y_true` has no anomaly.
+        In [0, 1], larger is better; non-increasing in `k`. 0.0 with an ``UndefinedMetricWarning``
+        if `y_true` has no anomaly.
 
     Raises
     ------
@@ -180,11 +185,11 @@ def pa_k_f1_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `k` or `threshold` is no number, or `n_thresholds` no integer.
+        If `k` or `threshold` is not a number, or `n_thresholds` not an integer.
 
     See Also
     --------
-    pa_k_auc_score : The same, averaged over k.
+    pa_k_auc_score : Area under this F1 over k.
 
     References
     ----------
@@ -212,27 +217,29 @@ def pa_k_auc_score(
     threshold: float | Literal["best"] = "best",
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    """Area under `pa_k_f1_score` over k from 0 to 100 percent, so that no k has to be chosen.
+    """Area under `pa_k_f1_score` as a function of k, by the trapezoidal rule, divided by 100.
 
-    The best threshold is looked for anew at each k = 0, 1, …, 100; the area is that of the
-    trapezoids, divided by 100.
+    k takes the values 0, 1, …, 100 percent. With ``threshold="best"`` each k has its own best
+    threshold.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal.
     threshold : float or "best", default="best"
-        Rows with a score above it are flagged. "best" takes the best value over a grid: an upper
-        bound, chosen with the labels. For labels in place of scores pass 0.5.
+        Rows with a score above it are flagged. "best" takes the maximum over a grid of
+        thresholds: an upper bound, since the choice uses the labels. If `y_score` holds predicted
+        labels, pass 0.5.
     n_thresholds : int, default=100
-        Thresholds of that grid, evenly spaced from the lowest score to the highest; at least 2.
+        Size of the grid, at least 2. Its thresholds are evenly spaced from the lowest to the
+        highest score.
 
     Returns
     -------
     score : float
-        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` where `y_true` has no
+        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` if `y_true` has no
         anomaly.
 
     Raises
@@ -241,7 +248,7 @@ def pa_k_auc_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `threshold` is no number, or `n_thresholds` no integer.
+        If `threshold` is not a number, or `n_thresholds` not an integer.
 
     References
     ----------
@@ -270,18 +277,18 @@ def _pa_k_f1(
     percents: NDArray[np.float64],
     thresholds: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Best F1 over the thresholds, for each percent.
+    """Maximum F1 over the thresholds, for each percent: shape (n_percents,).
 
-    More than k percent of an event of m rows lie above a threshold just if its (⌊k·m/100⌋ + 1)-th
-    highest score does. So adjustment is the same as lifting every row of the event to that score,
-    and all thresholds are counted as without it.
+    More than k percent of an event of m rows are above a threshold if and only if its
+    (⌊k·m/100⌋ + 1)-th highest score is. Adjustment therefore equals raising every row of the event
+    to at least that score, and one count serves all thresholds.
     """
     if not is_anomalous.any():
         return np.full(len(percents), warn_undefined(metric, "y_true has no anomaly", 0.0))
     sizes = np.diff(find_events(is_anomalous), axis=1).ravel()
     ends = np.cumsum(sizes)
     inside = scores[is_anomalous]
-    ascending = inside[np.lexsort((inside, np.repeat(np.arange(len(sizes)), sizes)))]  # event by event
+    ascending = inside[np.lexsort((inside, np.repeat(np.arange(len(sizes)), sizes)))]  # sorted within each event
     false_positives = count_above(scores[~is_anomalous], thresholds)
 
     best = np.empty(len(percents))
@@ -290,7 +297,7 @@ def _pa_k_f1(
         lifted_to = np.where(needed <= sizes, ascending[ends - np.minimum(needed, sizes)], -np.inf)
         adjusted = np.maximum(inside, np.repeat(lifted_to, sizes))
         if is_anomalous[0]:
-            adjusted[0] = scores[0]  # TSB-AD fills back to row 1 only, and its published values contain that
+            adjusted[0] = scores[0]  # TSB-AD does not adjust row 0, and its published values contain that
         true_positives = count_above(adjusted, thresholds)
         best[index] = f1_from_counts(true_positives, true_positives + false_positives, len(inside)).max()
     return best

@@ -1,4 +1,4 @@
-"""Range-based precision and recall after Tatbul et al., as one F1."""
+"""F1 of range-based precision and recall (Tatbul et al., NeurIPS 2018)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._validation import check_labels_and_scores, warn_undefined
 
 __all__ = ["range_f1_score"]
 
-EXISTENCE_WEIGHT = 0.2  # of recall; precision knows overlap alone
+EXISTENCE_WEIGHT = 0.2  # α of recall, a fraction; precision has no existence term
 
 
 def range_f1_score(
@@ -25,34 +25,36 @@ def range_f1_score(
 ) -> float:
     r"""Harmonic mean of range-based precision and recall ("R-based-F1" in TSB-AD).
 
-    With true events R, flagged runs P and the number of runs x that overlap an event,
+    R are the true events, P the flagged runs, and x(r) is the number of runs that overlap r:
 
     .. math::
 
         \text{recall} = \frac{1}{|R|} \sum_{r \in R} \Big(
         0.2 \cdot [r \text{ is touched}] + 0.8 \cdot \frac{|r \cap P|}{|r|} \cdot \frac{1}{\max(x(r), 1)}
         \Big), \qquad
-        \text{precision} = \frac{1}{|P|} \sum_{p \in P} \frac{|p \cap R|}{|p|} \cdot \frac{1}{\max(x(p), 1)} :
+        \text{precision} = \frac{1}{|P|} \sum_{p \in P} \frac{|p \cap R|}{|p|} \cdot \frac{1}{\max(x(p), 1)}
 
-    flat positional bias, reciprocal cardinality, existence weight α = 0.2, as TSB-AD sets them. An
-    event that is found in pieces counts for less than one found whole.
+    The settings are those of TSB-AD: flat positional bias, reciprocal cardinality, existence weight
+    α = 0.2. An event found in several pieces adds less than an event found in one.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal.
     threshold : float or "best", default="best"
-        Rows with a score above it are flagged. "best" takes the best value over a grid: an upper
-        bound, chosen with the labels. For labels in place of scores pass 0.5.
+        Rows with a score above it are flagged. "best" takes the maximum over a grid of
+        thresholds: an upper bound, since the choice uses the labels. If `y_score` holds predicted
+        labels, pass 0.5.
     n_thresholds : int, default=100
-        Thresholds of that grid, evenly spaced from the lowest score to the highest; at least 2.
+        Size of the grid, at least 2. Its thresholds are evenly spaced from the lowest to the
+        highest score.
 
     Returns
     -------
     score : float
-        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` where `y_true` has no
+        In [0, 1], larger is better. 0.0 with an ``UndefinedMetricWarning`` if `y_true` has no
         anomaly.
 
     Raises
@@ -61,7 +63,7 @@ def range_f1_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `threshold` is no number, or `n_thresholds` no integer.
+        If `threshold` is not a number, or `n_thresholds` not an integer.
 
     References
     ----------
@@ -74,7 +76,7 @@ def range_f1_score(
     >>> y_true = [0, 1, 1, 1, 1, 0]
     >>> range_f1_score(y_true, [0, 1, 1, 1, 1, 0], threshold=0.5)
     1.0
-    >>> round(range_f1_score(y_true, [0, 1, 0, 0, 1, 0], threshold=0.5), 3)  # half of it, in two pieces
+    >>> round(range_f1_score(y_true, [0, 1, 0, 0, 1, 0], threshold=0.5), 3)  # half of the event, in two pieces
     0.571
     """
     is_anomalous, scores = check_labels_and_scores(y_true, y_score)
@@ -95,7 +97,7 @@ def _range_f1(is_anomalous: NDArray[np.bool_], scores: NDArray[np.float64], thre
 
 
 def _mean_reward(events: NDArray[np.intp], is_covered: NDArray[np.bool_], existence_weight: float) -> float:
-    """Mean over the events of how well the covered rows meet them."""
+    """Mean over the events: weighted sum of existence and overlap / number of covered pieces."""
     starts, stops = events.T
     n_covered = np.concatenate([[0], np.cumsum(is_covered)])
     begins_piece = np.concatenate([[False], is_covered[1:] & ~is_covered[:-1]])

@@ -1,4 +1,4 @@
-"""Scorers: the metrics as GridSearchCV and cross_val_score take them."""
+"""Scorers: the metrics as ``scorer(estimator, X, y)``, for GridSearchCV and cross_val_score."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ METRICS: dict[str, Callable[..., float]] = {
 
 
 def get_scorer_names() -> list[str]:
-    """Names that `get_scorer` knows.
+    """Names that `get_scorer` accepts.
 
     Returns
     -------
@@ -47,31 +47,31 @@ def get_scorer_names() -> list[str]:
 
 
 def get_scorer(name: str) -> Callable[..., float]:
-    """A scorer that judges an estimator's ``decision_function(X)`` against the labels.
+    """Scorer of ``estimator.decision_function(X)`` against the labels, by name.
 
-    Every scorer is made by scikit-learn's ``make_scorer`` and takes its metric's defaults. For
-    other parameters make one in the same way: ``make_scorer(vus_pr_score,
-    response_method="decision_function", buffer=50)``.
+    The scorer is built by scikit-learn's ``make_scorer`` with the default parameters of the metric.
+    For other parameters use ``make_scorer(vus_pr_score, response_method="decision_function",
+    buffer=50)``.
 
-    Two things to know about folds of a series: use splits that keep rows in time order and together
-    (``TimeSeriesSplit``), and let every test fold hold an anomaly, since metrics are undefined
-    without one (they warn, and give 0.0 or NaN).
+    For cross-validation use splits that keep rows contiguous and in time order
+    (``TimeSeriesSplit``). Every test fold needs an anomaly: without one the metrics warn and return
+    0.0 or NaN.
 
     Parameters
     ----------
     name : str
-        One of `get_scorer_names`; "auc_pr" and "auc_roc" are scikit-learn's
+        One of `get_scorer_names`. "auc_pr" and "auc_roc" are scikit-learn's
         ``average_precision_score`` and ``roc_auc_score``.
 
     Returns
     -------
     scorer : callable
-        ``scorer(estimator, X, y_true)``, larger is better. A new object at each call.
+        ``scorer(estimator, X, y_true)``, larger is better. Each call returns a new object.
 
     Raises
     ------
     ValueError
-        If there is no scorer of this name.
+        If `name` is not one of `get_scorer_names`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which thresholds a metric of flagged rows looks at, and how it counts what they flag."""
+"""Thresholds of the metrics of flagged rows, and counts of flagged rows."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from ._validation import check_integer, check_number
 
 __all__ = ["N_THRESHOLDS", "candidate_thresholds", "count_above", "f1_from_counts", "harmonic_mean"]
 
-N_THRESHOLDS = 100  # of the default grid, as in TSB-AD
+N_THRESHOLDS = 100  # default size of the grid, as in TSB-AD
 
 
 def candidate_thresholds(
     scores: NDArray[np.float64], threshold: float | Literal["best"], n_thresholds: int
 ) -> NDArray[np.float64]:
-    """The one threshold that was asked for, or a grid to find the best on.
+    """Thresholds to evaluate: the given one, or a grid over the range of the scores.
 
     Parameters
     ----------
     scores : ndarray of shape (n_rows,)
         Scores.
     threshold : float or "best"
-        Rows with a score above it are flagged. "best" gives a grid.
+        The threshold, or "best" for the grid.
     n_thresholds : int
-        Thresholds in the grid, evenly spaced from the lowest score to the highest; at least 2.
+        Size of the grid, at least 2. Its thresholds are evenly spaced from the lowest to the
+        highest score.
 
     Returns
     -------
     thresholds : ndarray of shape (1,) or (n_thresholds,)
-        Increasing thresholds.
+        Thresholds, non-decreasing.
 
     Raises
     ------
     ValueError
         If `threshold` is another string or not finite, or `n_thresholds` is too small.
     TypeError
-        If `threshold` is no number, or `n_thresholds` no integer.
+        If `threshold` is not a number, or `n_thresholds` not an integer.
 
     Examples
     --------
@@ -56,7 +57,7 @@ def candidate_thresholds(
 
 
 def count_above(values: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.intp]:
-    """How many values lie above each threshold.
+    """Count the values strictly above each threshold.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def count_above(values: NDArray[np.float64], thresholds: NDArray[np.float64]) ->
     Returns
     -------
     counts : ndarray of shape (n_thresholds,), int
-        Values strictly above each.
+        Number of values above each threshold.
 
     Examples
     --------
@@ -81,16 +82,16 @@ def count_above(values: NDArray[np.float64], thresholds: NDArray[np.float64]) ->
 
 
 def harmonic_mean(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Harmonic mean of precision and recall, 0 where both are 0.
+    """Harmonic mean 2ab / (a + b), 0 where both are 0.
 
     Parameters
     ----------
-    first, second : ndarray of one shape
-        Values of at least 0.
+    first, second : ndarray of the same shape
+        Non-negative values.
 
     Returns
     -------
-    mean : ndarray of that shape
+    mean : ndarray of the same shape
         The harmonic mean.
 
     Examples
@@ -110,11 +111,11 @@ def f1_from_counts(true_positives: NDArray[np.intp], flagged: NDArray[np.intp], 
     Parameters
     ----------
     true_positives : ndarray of shape (n_thresholds,), int
-        Anomalous rows flagged.
+        Number of flagged anomalous rows.
     flagged : ndarray of shape (n_thresholds,), int
-        Rows flagged.
+        Number of flagged rows.
     positives : int
-        Anomalous rows, at least 1.
+        Number of anomalous rows, at least 1.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One check of labels, scores and parameters for every metric."""
+"""Validation of labels, scores and parameters, shared by all metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_integer", "check_labels_and_scores", "check_number", "warn_und
 
 
 def check_labels_and_scores(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Labels as booleans and scores as float64, one of each a row.
+    """Convert labels to booleans and scores to float64.
 
     Parameters
     ----------
@@ -25,15 +25,15 @@ def check_labels_and_scores(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDAr
     Returns
     -------
     is_anomalous : ndarray of shape (n_rows,), bool
-        Which rows are anomalous.
+        True in anomalous rows.
     scores : ndarray of shape (n_rows,), float64
         The scores.
 
     Raises
     ------
     ValueError
-        If the two are empty, not 1-D, of different lengths, if a label is neither 0 nor 1, or a
-        score is not finite.
+        If the arrays are empty, not 1-D or of different lengths, if a label is neither 0 nor 1, or
+        if a score is not finite.
     TypeError
         If the scores are not numbers.
 
@@ -87,28 +87,28 @@ def _check_scores(scores: NDArray[np.generic]) -> NDArray[np.float64]:
 
 
 def check_integer(value: object, name: str, minimum: int) -> int:
-    """`value` as an int of at least `minimum`.
+    """Return `value` as an int of at least `minimum`.
 
     Parameters
     ----------
     value : object
-        What the user passed.
+        Value of a parameter.
     name : str
-        The parameter's name, for the error.
+        Name of the parameter, for the error message.
     minimum : int
-        The smallest value that makes sense.
+        Smallest valid value.
 
     Returns
     -------
     value : int
-        The same number.
+        The value.
 
     Raises
     ------
     TypeError
-        If it is no integer.
+        If `value` is not an integer (a bool is not one).
     ValueError
-        If it is too small.
+        If `value` is below `minimum`.
 
     Examples
     --------
@@ -124,28 +124,28 @@ def check_integer(value: object, name: str, minimum: int) -> int:
 
 
 def check_number(value: object, name: str, low: float = -np.inf, high: float = np.inf) -> float:
-    """`value` as a finite float in [low, high].
+    """Return `value` as a finite float in [low, high].
 
     Parameters
     ----------
     value : object
-        What the user passed.
+        Value of a parameter.
     name : str
-        The parameter's name, for the error.
+        Name of the parameter, for the error message.
     low, high : float, default=-inf, inf
-        The closed interval that makes sense.
+        Closed interval of the valid values.
 
     Returns
     -------
     value : float
-        The same number.
+        The value.
 
     Raises
     ------
     TypeError
-        If it is no real number.
+        If `value` is not a real number (a bool is not one).
     ValueError
-        If it is NaN, infinite or outside the interval.
+        If `value` is NaN, infinite or outside the interval.
 
     Examples
     --------
@@ -162,21 +162,21 @@ def check_number(value: object, name: str, low: float = -np.inf, high: float = n
 
 
 def warn_undefined(metric: str, reason: str, value: float) -> float:
-    """Warn, as scikit-learn does, that a metric is not defined on this input, and return what stands for it.
+    """Warn that a metric is undefined on this input, as scikit-learn does, and return its substitute.
 
     Parameters
     ----------
     metric : str
-        The metric, by the name that a reader knows.
+        Name of the metric, for the message.
     reason : str
-        What is missing from the input.
+        Property of the input that leaves the metric undefined, for the message.
     value : float
-        What scikit-learn's metric of the same family gives here.
+        The substitute: the value of scikit-learn's metric of the same family.
 
     Returns
     -------
     value : float
-        The same value.
+        The substitute.
 
     Warns
     -----
@@ -192,6 +192,6 @@ def warn_undefined(metric: str, reason: str, value: float) -> float:
     ...     warn_undefined("VUS-PR", "y_true has no anomaly", 0.0)
     0.0
     """
-    # This function, the metric's own check of its classes, the public metric, its caller.
+    # Four frames: this function, the private function of the metric, the public metric, its caller.
     warnings.warn(f"{metric} is ill-defined and set to {value}: {reason}.", UndefinedMetricWarning, stacklevel=4)
     return value

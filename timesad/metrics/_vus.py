@@ -1,14 +1,13 @@
-"""Volume under the surface: areas under range-based PR and ROC curves, averaged over the buffer's length.
+"""Volume under the surface (VUS): mean of the areas under range-based PR and ROC curves over buffer lengths.
 
-A detector that reacts a few rows early or late is right in a way that row-wise precision calls
-wrong. These metrics soften each label's border: over a buffer of length l, half of it on either
-side of an event, the label falls off as √(1 - distance / l). The area under one such curve depends
-on l; its mean over l = 0 … buffer does not ask for a choice.
+A buffer of length l extends each event by l // 2 rows on each side, with soft labels
+√(1 - distance / l). Scores that rise a few rows early or late therefore still count. VUS is the
+mean of the area over l = 0, …, buffer, so no single l is chosen.
 
-How it is fast: a threshold flags every row from some rank of the sorted scores on, so counts at all
-thresholds are one cumulative histogram of ranks; two buffers that overlap add up to more than 1 and
-are clipped there, so each row's soft label follows from its two nearest events alone. Memory is
-linear in the rows.
+Algorithm: a threshold flags the rows up to some rank of the sorted scores, so one cumulative
+histogram of ranks gives the counts at all thresholds. Overlapping buffers sum to more than 1 and
+are clipped at 1, so the soft label of a row depends on its two nearest events only. RAM is linear
+in the number of rows.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ._validation import check_integer, check_labels_and_scores, warn_undefined
 
 __all__ = ["range_auc_pr_score", "range_auc_roc_score", "vus_pr_score", "vus_roc_score"]
 
-N_THRESHOLDS = 250
+N_THRESHOLDS = 250  # default number of thresholds, as in TSB-AD
 
 
 def vus_pr_score(
@@ -39,34 +38,34 @@ def vus_pr_score(
     X: ArrayLike | None = None,
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    r"""Volume under the precision-recall surface (VUS-PR), the headline metric of TSB-AD.
+    r"""Volume under the precision-recall surface (VUS-PR), the main metric of TSB-AD.
 
     .. math:: \text{VUS-PR} = \frac{1}{b + 1} \sum_{l=0}^{b} \text{Range-AUC-PR}(l)
 
-    with b the buffer. Equal to TSB-AD's value (version 'opt'); aeon's function of this name is
-    another quantity.
+    b is the buffer. Equal to the value of TSB-AD (version 'opt'). The function of this name in aeon
+    computes another quantity.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal. Only their order matters.
     buffer : int or "auto", default=100
-        Longest buffer in rows; a buffer of l rows reaches ``l // 2`` rows before and after each
-        event. "auto" takes ``autocorrelation_period(X)``, as TSB-AD's published tables do; compare
-        values at one buffer only.
+        Longest buffer in rows. A buffer of l rows covers ``l // 2`` rows before and after each
+        event. "auto" takes ``autocorrelation_period(X)``, as in TSB-AD's published tables. Values
+        at different buffers are not comparable.
     X : array-like of shape (n_rows,) or (n_rows, n_channels), default=None
-        The series itself; only read for ``buffer="auto"``.
+        The series. Required by ``buffer="auto"``, ignored otherwise.
     n_thresholds : int, default=250
-        Thresholds, evenly spaced in the ranks of the sorted scores; at least 2.
+        Number of thresholds, at least 2. They are evenly spaced in the ranks of the sorted scores.
 
     Returns
     -------
     score : float
-        In [0, 1], larger is better; a random score gets about the share of rows in events and their
-        buffers. 0.0 with an ``UndefinedMetricWarning`` where `y_true` has no anomaly, as
-        ``average_precision_score`` does.
+        In [0, 1], larger is better. A random score gives about the share of rows in events and
+        their buffers. 0.0 with an ``UndefinedMetricWarning`` if `y_true` has no anomaly, as in
+        ``average_precision_score``.
 
     Raises
     ------
@@ -74,12 +73,12 @@ def vus_pr_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `buffer` or `n_thresholds` is no integer.
+        If `buffer` or `n_thresholds` is not an integer.
 
     See Also
     --------
-    range_auc_pr_score : The same area for one buffer.
-    autocorrelation_period : The rule behind ``buffer="auto"``.
+    range_auc_pr_score : The area for one buffer.
+    autocorrelation_period : The rule of ``buffer="auto"``.
 
     References
     ----------
@@ -116,28 +115,28 @@ def vus_roc_score(
 
     .. math:: \text{VUS-ROC} = \frac{1}{b + 1} \sum_{l=0}^{b} \text{Range-AUC-ROC}(l)
 
-    with b the buffer. Where anomalies are rare, ROC areas flatter: a false alarm costs little
-    beside many normal rows. Prefer `vus_pr_score` for a headline.
+    b is the buffer. If anomalies are rare, ROC areas are close to 1 even with many false alarms,
+    since the false positive rate divides by many normal rows. Prefer `vus_pr_score`.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal. Only their order matters.
     buffer : int or "auto", default=100
-        Longest buffer in rows; a buffer of l rows reaches ``l // 2`` rows before and after each
-        event. "auto" takes ``autocorrelation_period(X)``, as TSB-AD's published tables do.
+        Longest buffer in rows. A buffer of l rows covers ``l // 2`` rows before and after each
+        event. "auto" takes ``autocorrelation_period(X)``, as in TSB-AD's published tables.
     X : array-like of shape (n_rows,) or (n_rows, n_channels), default=None
-        The series itself; only read for ``buffer="auto"``.
+        The series. Required by ``buffer="auto"``, ignored otherwise.
     n_thresholds : int, default=250
-        Thresholds, evenly spaced in the ranks of the sorted scores; at least 2.
+        Number of thresholds, at least 2. They are evenly spaced in the ranks of the sorted scores.
 
     Returns
     -------
     score : float
-        Larger is better; a random score gets 0.5 without a buffer and more with one. NaN with an
-        ``UndefinedMetricWarning`` where `y_true` has one class only, as ``roc_auc_score`` does.
+        Larger is better. A random score gives 0.5 without a buffer and more with one. NaN with an
+        ``UndefinedMetricWarning`` if `y_true` has one class only, as in ``roc_auc_score``.
 
     Raises
     ------
@@ -145,7 +144,7 @@ def vus_roc_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `buffer` or `n_thresholds` is no integer.
+        If `buffer` or `n_thresholds` is not an integer.
 
     References
     ----------
@@ -173,10 +172,11 @@ def range_auc_pr_score(
     X: ArrayLike | None = None,
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    r"""Area under the range-based precision-recall curve for one buffer: one slice of `vus_pr_score`.
+    r"""Area under the range-based precision-recall curve for one buffer length.
 
-    A threshold flags the rows whose score reaches it. With soft labels s (1 inside events, √(1 -
-    distance / l) in their buffers, at most 1) and F the flagged rows,
+    `vus_pr_score` is its mean over buffer lengths. A threshold flags the rows F with a score of at
+    least the threshold. The soft labels s are 1 inside events and √(1 - distance / l) in their
+    buffers, at most 1 in sum:
 
     .. math::
 
@@ -186,27 +186,27 @@ def range_auc_pr_score(
         \text{recall} = \min\Big(\frac{TP}{P}, 1\Big) \cdot
         \frac{\text{buffered events with a flagged row}}{\text{buffered events}},
 
-    where events whose buffers meet count as one; the area is the sum of precision times the gain in
-    recall.
+    Events whose buffers overlap count as one buffered event. The area is the sum of precision times
+    the increase of recall.
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal. Only their order matters.
     buffer : int or "auto", default=100
-        Rows of buffer in all, ``buffer // 2`` on either side of an event; "auto" takes
+        Rows of the buffer, ``buffer // 2`` on each side of an event. "auto" takes
         ``autocorrelation_period(X)``.
     X : array-like of shape (n_rows,) or (n_rows, n_channels), default=None
-        The series itself; only read for ``buffer="auto"``.
+        The series. Required by ``buffer="auto"``, ignored otherwise.
     n_thresholds : int, default=250
-        Thresholds, evenly spaced in the ranks of the sorted scores; at least 2.
+        Number of thresholds, at least 2. They are evenly spaced in the ranks of the sorted scores.
 
     Returns
     -------
     score : float
-        Larger is better. 0.0 with an ``UndefinedMetricWarning`` where `y_true` has no anomaly.
+        Larger is better. 0.0 with an ``UndefinedMetricWarning`` if `y_true` has no anomaly.
 
     Raises
     ------
@@ -214,7 +214,7 @@ def range_auc_pr_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `buffer` or `n_thresholds` is no integer.
+        If `buffer` or `n_thresholds` is not an integer.
 
     References
     ----------
@@ -240,29 +240,30 @@ def range_auc_roc_score(
     X: ArrayLike | None = None,
     n_thresholds: int = N_THRESHOLDS,
 ) -> float:
-    r"""Area under the range-based ROC curve for one buffer: one slice of `vus_roc_score`.
+    r"""Area under the range-based ROC curve for one buffer length.
 
-    Recall, TP, P and F as in `range_auc_pr_score`; the false positive rate is (abs(F) - TP) /
-    (n_rows - P), and the area is that of the trapezoids between (0, 0) and (1, 1).
+    `vus_roc_score` is its mean over buffer lengths. Recall, TP, P and F are those of
+    `range_auc_pr_score`. The false positive rate is (abs(F) - TP) / (n_rows - P). The area is
+    computed by the trapezoidal rule from (0, 0) to (1, 1).
 
     Parameters
     ----------
     y_true : array-like of shape (n_rows,)
-        Labels, 0 (normal) or 1 (anomalous), of one series in time order.
+        Labels of one series in time order, 0 (normal) or 1 (anomalous).
     y_score : array-like of shape (n_rows,)
         Scores, larger = more abnormal. Only their order matters.
     buffer : int or "auto", default=100
-        Rows of buffer in all, ``buffer // 2`` on either side of an event; "auto" takes
+        Rows of the buffer, ``buffer // 2`` on each side of an event. "auto" takes
         ``autocorrelation_period(X)``.
     X : array-like of shape (n_rows,) or (n_rows, n_channels), default=None
-        The series itself; only read for ``buffer="auto"``.
+        The series. Required by ``buffer="auto"``, ignored otherwise.
     n_thresholds : int, default=250
-        Thresholds, evenly spaced in the ranks of the sorted scores; at least 2.
+        Number of thresholds, at least 2. They are evenly spaced in the ranks of the sorted scores.
 
     Returns
     -------
     score : float
-        Larger is better. NaN with an ``UndefinedMetricWarning`` where `y_true` has one class only.
+        Larger is better. NaN with an ``UndefinedMetricWarning`` if `y_true` has one class only.
 
     Raises
     ------
@@ -270,7 +271,7 @@ def range_auc_roc_score(
         If labels are not 0 and 1, scores are not finite, lengths differ or a parameter is out of
         range.
     TypeError
-        If `buffer` or `n_thresholds` is no integer.
+        If `buffer` or `n_thresholds` is not an integer.
 
     References
     ----------
@@ -323,7 +324,7 @@ def _mean_roc_area(
 
 @dataclass(frozen=True)
 class _RangeCounts:
-    """What each threshold flags, for several buffer lengths."""
+    """Counts of rows at each threshold, for several buffer lengths; rows in buffers have soft weights."""
 
     flagged: NDArray[np.float64]  # (threshold,)
     true_positives: NDArray[np.float64]  # (length, threshold)
@@ -348,7 +349,7 @@ def _range_counts(
             share_found[index] = share
             if near.stop > 0:
                 soft = np.sqrt(1.0 - nearest[near] / length)
-                # Each of two buffers gives at least √½ where they overlap, and their sum is clipped at 1.
+                # In the overlap of two buffers each label is at least √½, so their clipped sum is 1.
                 soft[second[near] <= reach] = 1.0
                 credit[index] = _cumulative_count(ranks_around[near], n_thresholds, soft)
 
@@ -363,7 +364,7 @@ def _range_counts(
 
 
 def _first_flagging_threshold(scores: NDArray[np.float64], n_thresholds: int) -> NDArray[np.intp]:
-    """Number of the first (highest) threshold that each row's score reaches; the last one flags every row."""
+    """Index of the highest threshold that flags each row; the last threshold flags every row."""
     descending = np.sort(scores)[::-1]
     thresholds = descending[np.linspace(0, len(scores) - 1, n_thresholds).astype(np.intp)]
     return np.searchsorted(-thresholds, -scores, side="left")
@@ -372,14 +373,14 @@ def _first_flagging_threshold(scores: NDArray[np.float64], n_thresholds: int) ->
 def _cumulative_count(
     ranks: NDArray[np.intp], n_thresholds: int, weights: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Sum of the weights (1 each by default) of the rows that each threshold flags."""
+    """Sum of the weights (1 by default) of the rows that each threshold flags."""
     return np.cumsum(np.bincount(ranks, weights, minlength=n_thresholds), dtype=np.float64)
 
 
 def _rows_around(
     events: NDArray[np.intp], is_anomalous: NDArray[np.bool_], reach: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Normal rows within `reach` of an event, nearest first, and the distances to their two nearest events."""
+    """Normal rows within `reach` rows of an event, nearest first, and distances to their two nearest events."""
     last_before = np.concatenate([[-np.inf, -np.inf], events[:, 1] - 1.0])
     first_after = np.concatenate([events[:, 0], [np.inf, np.inf]])
     rows = np.flatnonzero(~is_anomalous)
@@ -396,7 +397,7 @@ def _rows_around(
 def _share_of_events_found(
     events: NDArray[np.intp], ranks: NDArray[np.intp], reach: int, n_thresholds: int
 ) -> NDArray[np.float64]:
-    """At each threshold, the share of buffered events with a flagged row; events whose buffers overlap are one."""
+    """Share of buffered events with a flagged row, at each threshold; overlapping buffered events count as one."""
     apart = events[1:, 0] - reach >= events[:-1, 1] + reach
     starts = np.maximum(events[np.concatenate([[True], apart]), 0] - reach, 0)
     stops = np.minimum(events[np.concatenate([apart, [True]]), 1] + reach, len(ranks))

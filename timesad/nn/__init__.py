@@ -1,7 +1,7 @@
-"""The networks, as plain torch modules: no scikit-learn, no numpy, no data frames in here."""
+"""The networks, as plain torch modules without scikit-learn, numpy or pandas."""
 
-from .association import AnomalyAttention, GridPrior, LocalPrior
-from .divergence import jensen_shannon, symmetric_kl
+from .association import AnomalyAttention, LocalPrior
+from .divergence import symmetric_kl
 from .masking import complementary_masks, random_patch_mask
 from .minimax import reverse_gradient
 from .networks import (
@@ -23,7 +23,6 @@ __all__ = [
     "AssociatingNetwork",
     "AssociationSettings",
     "BlockSettings",
-    "GridPrior",
     "InceptionConv2d",
     "LocalPrior",
     "NetworkOutput",
@@ -33,7 +32,6 @@ __all__ = [
     "TimesNetNetwork",
     "WindowSettings",
     "complementary_masks",
-    "jensen_shannon",
     "random_patch_mask",
     "reverse_gradient",
     "symmetric_kl",

@@ -1,10 +1,10 @@
-"""Series association (attention) and prior association (where a row would look if it only knew distances)."""
+"""Series association S (attention) and prior association P (a Gaussian over the distance in time)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ __all__ = [
     "Associations",
     "Comparison",
     "Divergence",
-    "GridPrior",
     "LocalPrior",
+    "Prior",
     "official_sigma",
     "squared_distances",
 ]
@@ -27,17 +27,16 @@ Divergence = Callable[[Tensor, Tensor], Tensor]  # (S, P) -> (batch, time)
 
 SIGMA_GAIN = 5.0  # the official code: sigma = 3^(sigmoid(5 raw) + 1e-5) - 1, in (0, 2]
 SIGMA_SHIFT = 1e-5
-SMALLEST_EXPONENT = -80.0  # e^-80 is nothing to float32; below it the processor's exponential becomes slow
-SATURATION_SHARE = 0.02  # a sigma within so much of either end of its range no longer learns
-PERIOD_SHARE = 0.25  # a phase width of a quarter of the period is already nearly flat around the circle
+MIN_EXPONENT = -80.0  # exp(-80) rounds to 0 beside 1 in float32; exponentials of smaller numbers are slow
+SATURATION_MARGIN = 0.02  # of the range: a sigma so near to either end has almost no gradient
 
 
 class Associations(NamedTuple):
-    """One layer's associations; S and every P have shape (batch, head, time, time) and rows that sum to 1."""
+    """Associations of one layer. S and each P have shape (batch, head, time, time) and rows that sum to 1."""
 
     series: Tensor
     priors: tuple[Tensor, ...]
-    openness: Tensor  # (batch, time, width): each sigma in [0, 1] of its range, to watch for saturation
+    width_share: Tensor  # (batch, time, width): each sigma as a share of its range, in [0, 1]
 
 
 def official_sigma(raw: Tensor) -> Tensor:
@@ -52,10 +51,19 @@ def squared_distances(time: int, dtype: torch.dtype | None = None, device: torch
 
 
 class Comparison(NamedTuple):
-    """What is left of one layer's associations once they are compared."""
+    """Comparison of one layer's associations."""
 
     discrepancy: Tensor  # (batch, time, prior)
-    openness: Tensor  # as of `Associations`
+    width_share: Tensor  # as in `Associations`
+
+
+class Prior(Protocol):
+    """A module that maps raw widths, (batch, time, head · widths_per_head), to P, (batch, head, time, time)."""
+
+    widths_per_head: int
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        """P of the raw widths."""
 
 
 class LocalPrior(nn.Module):
@@ -77,73 +85,11 @@ class LocalPrior(nn.Module):
 
     def forward(self, raw: Tensor) -> Tensor:
         exponent = self.squared_distance * -self.precision(raw)[..., None]
-        return torch.softmax(exponent.clamp_min(SMALLEST_EXPONENT), dim=-1)
-
-
-class GridPrior(nn.Module):
-    """A Gaussian over phase and cycle of each period, mixed by spectral weight.
-
-    A window folded by a period p has a row for each cycle and a column for each phase. A row of the series is close,
-    on that grid, to rows one period away. P = Σ_p w_p N_p, where N_p,ij ∝ exp(-Δphase² / 2σ_phase² - Δcycle² /
-    2σ_cycle²), Δphase is taken around the circle, and positions that only fill up the last cycle have no weight. The
-    Gaussian separates, so the exponentials cost (cycles + p) per row, not one per pair of rows.
-
-    Parameters
-    ----------
-    window_size : int
-        Rows in a window.
-    periods : sequence of int
-        Periods in rows.
-    weights : sequence of float
-        Share of each period, summing to 1.
-
-    Shapes: raw (batch, time, head · 2 · period) -> (batch, head, time, time), rows summing to 1
-    """
-
-    weights: Tensor
-
-    def __init__(self, window_size: int, periods: Sequence[int], weights: Sequence[float]) -> None:
-        super().__init__()
-        self.window_size = window_size
-        self.periods = tuple(int(period) for period in periods)
-        self.widths_per_head = 2 * len(self.periods)
-        dtype = torch.get_default_dtype()
-        self.register_buffer("weights", torch.as_tensor(weights, dtype=dtype), persistent=False)
-        position = torch.arange(window_size)
-        for index, period in enumerate(self.periods):
-            cycles = -(-window_size // period)
-            lag = (position[:, None] % period - torch.arange(period)).abs()
-            phase = torch.minimum(lag, period - lag)  # (time, phase): around the circle
-            cycle = position[:, None] // period - torch.arange(cycles)  # (time, cycle)
-            self.register_buffer(f"phase_{index}", phase.to(dtype) ** 2, persistent=False)
-            self.register_buffer(f"cycle_{index}", cycle.to(dtype) ** 2, persistent=False)
-
-    def forward(self, raw: Tensor) -> Tensor:
-        batch, time, _ = raw.shape
-        opened = torch.sigmoid(SIGMA_GAIN * raw) + SIGMA_SHIFT
-        opened = opened.reshape(batch, time, -1, len(self.periods), 2).permute(0, 2, 3, 1, 4)
-        mixed = self._of_period(0, opened[:, :, 0])
-        for index in range(1, len(self.periods)):
-            mixed = mixed + self._of_period(index, opened[:, :, index])
-        return mixed
-
-    def _of_period(self, index: int, opened: Tensor) -> Tensor:
-        """w_p N_p of one period; `opened` (batch, head, time, 2) has both widths as shares of their largest values."""
-        period = self.periods[index]
-        cycles = -(-self.window_size // period)
-        sigma_phase = opened[..., :1] * max(1.0, PERIOD_SHARE * period)
-        sigma_cycle = opened[..., 1:] * cycles
-        phase = torch.exp(getattr(self, f"phase_{index}") * (-0.5 / sigma_phase**2))  # (batch, head, time, phase)
-        cycle = torch.exp(getattr(self, f"cycle_{index}") * (-0.5 / sigma_cycle**2))  # (batch, head, time, cycle)
-        # The sum over the grid separates as well: whole cycles first, then the last one as far as the window reaches.
-        last = self.window_size - (cycles - 1) * period
-        total = cycle[..., :-1].sum(dim=-1) * phase.sum(dim=-1) + cycle[..., -1] * phase[..., :last].sum(dim=-1)
-        share = cycle * (self.weights[index] / total)[..., None]
-        return (share[..., :, None] * phase[..., None, :]).flatten(-2)[..., : self.window_size]
+        return torch.softmax(exponent.clamp_min(MIN_EXPONENT), dim=-1)
 
 
 class AnomalyAttention(nn.Module):
-    """Self-attention that also says where each row would look by distance alone.
+    """Self-attention with prior associations to compare it with.
 
     Parameters
     ----------
@@ -151,26 +97,26 @@ class AnomalyAttention(nn.Module):
         Features; divisible by `n_heads`.
     n_heads : int
         Heads.
-    priors : sequence of LocalPrior or GridPrior
-        The prior associations to compare with; they have no parameters of their own.
+    priors : sequence of Prior
+        Prior associations, modules without parameters.
 
     Notes
     -----
-    `forward` writes the associations out. Whoever needs no maps asks `attend` or `compare`, which
-    `timesad.nn.fused.FusedAttention` answers without them.
+    `forward` returns the associations. `attend` and `compare` need none, and `timesad.nn.fused.FusedAttention` computes
+    both without them.
 
-    The widths σ are projected from the layer's input with its gradient stopped: the prior term would otherwise train
-    the trunk through σ's input, which the published minimise phase is not meant to do.
+    The widths σ are a projection of the layer's input with its gradient stopped. Otherwise the prior's term would train
+    the trunk through σ's input, which the published minimise phase does not intend.
 
     Shapes: (batch, time, model_size) -> output (batch, time, model_size) and `Associations`
     """
 
-    def __init__(self, model_size: int, n_heads: int, priors: Sequence[LocalPrior | GridPrior]) -> None:
+    def __init__(self, model_size: int, n_heads: int, priors: Sequence[Prior]) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.query_key_value = RowLinear(model_size, 3 * model_size)
         self.output = RowLinear(model_size, model_size)
-        self.priors = nn.ModuleList(priors)
+        self.priors = nn.ModuleList(cast(Sequence[nn.Module], priors))
         self.widths = nn.ModuleList(nn.Linear(model_size, n_heads * prior.widths_per_head) for prior in priors)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Associations]:
@@ -179,7 +125,7 @@ class AnomalyAttention(nn.Module):
         raws = self.raw_widths(x)
         priors = tuple(prior(raw) for prior, raw in zip(self.priors, raws, strict=True))
         output = self.join_heads((self.mix(series, priors) @ value).transpose(1, 2))
-        return output, Associations(series, priors, openness(raws))
+        return output, Associations(series, priors, width_share(raws))
 
     def attend(self, x: Tensor) -> Tensor:
         """The output alone, (batch, time, model_size)."""
@@ -187,10 +133,10 @@ class AnomalyAttention(nn.Module):
         return output
 
     def compare(self, x: Tensor, route: Route, divergence: Divergence) -> tuple[Tensor, Comparison]:
-        """The output, and how far S is from each prior at every row."""
+        """The output, and the divergence of S and each prior at every row."""
         output, associations = self(x)
         rows = [divergence(*route(associations.series, prior)) for prior in associations.priors]
-        return output, Comparison(torch.stack(rows, dim=-1), associations.openness)
+        return output, Comparison(torch.stack(rows, dim=-1), associations.width_share)
 
     def split_heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value, each (batch, head, time, feature)."""
@@ -208,16 +154,16 @@ class AnomalyAttention(nn.Module):
         return output
 
     def raw_widths(self, x: Tensor) -> list[Tensor]:
-        """What each prior makes its widths of, (batch, time, width) each."""
+        """Input of each prior, (batch, time, width) each."""
         return [width(x.detach()) for width in self.widths]
 
     def mix(self, series: Tensor, priors: tuple[Tensor, ...]) -> Tensor:
-        """The attention that carries the values: S alone. P is there to be compared with, not to be looked through."""
+        """Weights of the values: S alone. P is compared with S and has no part in the output."""
         return series
 
 
-def openness(raws: Sequence[Tensor]) -> Tensor:
-    """Every width as a share of its range, (batch, time, width), without gradient."""
+def width_share(raws: Sequence[Tensor]) -> Tensor:
+    """Each width as a share of its range, (batch, time, width), without gradient."""
     return torch.sigmoid(SIGMA_GAIN * torch.cat(list(raws), dim=-1).detach())
 
 

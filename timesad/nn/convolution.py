@@ -1,4 +1,4 @@
-"""Same-size convolution of small grids with large square kernels, in two ways, and which of them is less work."""
+"""Same-size convolution of small grids with large square kernels: direct or by frequency, whichever is less work."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .products import transform
 
 __all__ = ["Convolution", "CroppedConvolution", "SpectralConvolution", "choose_convolution", "convolve_cropped"]
 
-WORTH_IT = 2.5  # times fewer multiplications than convolving directly, to make up for the smaller products they are in
+MIN_SAVING = 2.5  # ratio of multiplications, direct to spectral; smaller products are less efficient
 
 
 def meeting_reach(size: int, reach: int) -> int:
-    """Distance up to which a tap can meet a cell that is not padding, along an axis of `size` cells."""
+    """Largest distance of a tap that can meet a cell and not only padding, along an axis of `size` cells."""
     return min(reach, size - 1)
 
 
@@ -29,9 +29,9 @@ def crop(weight: Tensor, high: int, wide: int) -> Tensor:
 
 
 def convolve_cropped(grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Same-size convolution without the taps that could only ever meet padding.
+    """Same-size convolution without the taps that can only meet padding.
 
-    On a grid of 3 cycles, a row of the kernel more than 2 away from its centre sees nothing but zeros.
+    On a grid of 3 cycles, a row of the kernel more than 2 away from its centre meets only zeros.
     """
     height, width = grid.shape[-2:]
     convolve = CroppedConvolution(height, width, weight.shape[-1] // 2)
@@ -40,7 +40,7 @@ def convolve_cropped(grid: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 class CroppedConvolution(nn.Module):
-    """`convolve_cropped` for grids of one size, with its kernels cropped once for all of them.
+    """`convolve_cropped` for grids of one size, with kernels that are cropped once.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class CroppedConvolution(nn.Module):
     reach : int
         Largest distance of a tap from the kernel's centre; the kernels are ``2 * reach + 1`` wide.
 
-    Shapes: (batch, in, height, width), what `prepare` returns, (out,) -> (batch, out, height, width)
+    Shapes: (batch, in, height, width), the output of `prepare`, (out,) -> (batch, out, height, width)
     """
 
     def __init__(self, height: int, width: int, reach: int) -> None:
@@ -58,27 +58,27 @@ class CroppedConvolution(nn.Module):
         self.tall = height > width
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """What `forward` needs of kernels, (out, in, kernel, kernel)."""
+        """Kernels for `forward`, from (out, in, kernel, kernel)."""
         return crop(weight, self.high, self.wide)
 
     def forward(self, grid: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         if grid.device.type != "cpu" or not self.tall:
             return F.conv2d(grid, kernel, bias, padding=(self.high, self.wide))
-        # A processor convolves along the last axis: a tall grid lies down for it, or takes up to three times as long.
-        lying = grid.transpose(2, 3).contiguous(memory_format=torch.channels_last)
-        return F.conv2d(lying, kernel.transpose(2, 3), bias, padding=(self.wide, self.high)).transpose(2, 3)
+        # A processor convolves along the last axis: a tall grid that is not transposed takes up to three times as long.
+        wide = grid.transpose(2, 3).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(wide, kernel.transpose(2, 3), bias, padding=(self.wide, self.high)).transpose(2, 3)
 
 
 class SpectralConvolution(nn.Module):
-    """Convolution in the frequency domain, by matrix products with the transform's own matrices.
+    """Convolution in the frequency domain, with the Fourier transform as a matrix product.
 
-    A kernel nearly as large as its grid meets every cell with many taps. In the frequency domain it meets each
-    frequency once. The way there and back is a product with a matrix of cosines and sines: at the size of a window it
-    is cheaper than a fast transform, and needs no complex numbers. It pays for networks with many features; with few,
-    the transforms cost more than they save.
+    A kernel nearly as large as its grid needs many multiplications per cell, and one per frequency. The transform is a
+    product with a matrix of cosines and sines; at the size of a window this is cheaper than a fast transform and needs
+    no complex numbers. The method is faster for networks with many features; with few, the transforms cost more than
+    they save.
 
-    Grids are padded with as many zeros as the kernel reaches, so that the transform's wrapping around meets zeros only.
-    Of each pair of conjugate frequencies one is kept.
+    Grids are padded with as many zeros as the kernel reaches, so the periodic transform meets zeros only. One of each
+    pair of conjugate frequencies is kept.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class SpectralConvolution(nn.Module):
     reach : int
         Largest distance of a tap from the kernel's centre; the kernels are ``2 * reach + 1`` wide.
 
-    Shapes: (batch, in, height, width), what `prepare` returns, (out,) -> (batch, out, height, width)
+    Shapes: (batch, in, height, width), the output of `prepare`, (out,) -> (batch, out, height, width)
     """
 
     analysis: Tensor
@@ -115,7 +115,7 @@ class SpectralConvolution(nn.Module):
             self.register_buffer(name, matrix.to(torch.get_default_dtype()).contiguous(), persistent=False)
 
     def prepare(self, weight: Tensor) -> Tensor:
-        """Kernels, (out, in, kernel, kernel), by frequency: (in, 2, frequency, out); the 2 are as of the grids."""
+        """Kernels by frequency: (out, in, kernel, kernel) -> (in, 2, frequency, out); real and imaginary part."""
         n_out, n_in = weight.shape[:2]
         seen = crop(weight, self.high, self.wide).permute(1, 2, 3, 0).reshape(n_in, -1, n_out)
         return transform(self.taps, seen).view(n_in, 2, -1, n_out)
@@ -130,7 +130,7 @@ class SpectralConvolution(nn.Module):
 
 
 class _ProductByFrequency(torch.autograd.Function):
-    """Complex matrix products, one a frequency, each written where the next transform reads it.
+    """One complex matrix product per frequency, written where the next transform reads it.
 
     Shapes: (batch, 2, frequency, in), (in, 2, frequency, out) -> (batch, 2, frequency, out); the 2 are real and
     imaginary parts
@@ -171,13 +171,13 @@ def _parts(x: Tensor) -> tuple[Tensor, Tensor]:
 def _write(out: Tensor, first: Tensor, second: Tensor, third: Tensor, fourth: Tensor, *, sign: int = 1) -> None:
     """``out = first @ second + sign * third @ fourth`` for each frequency.
 
-    Batched products go to a dense tensor all at once, to one with gaps one by one: hence the detour.
+    A batched product into a tensor with gaps runs one by one, so it goes to a dense tensor first.
     """
     out.copy_(torch.bmm(first, second).baddbmm_(third, fourth, alpha=sign))
 
 
 def _frequencies(rows: int, columns: int) -> tuple[Tensor, Tensor]:
-    """One of each pair of conjugate frequencies, in radians a cell, (frequency, 2), and of how many it stands."""
+    """One of each conjugate pair of frequencies, (frequency, 2) in radians per cell, and the size of its pair."""
     pairs = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
     mirrored = (-pairs) % torch.tensor([rows, columns])
     number, mirror = pairs[:, 0] * columns + pairs[:, 1], mirrored[:, 0] * columns + mirrored[:, 1]
@@ -190,7 +190,7 @@ Convolution = CroppedConvolution | SpectralConvolution
 
 
 def choose_convolution(height: int, width: int, reach: int, features: int) -> Convolution:
-    """The way that takes fewer multiplications for grids of one size with so many features in and out.
+    """The convolution with fewer multiplications for grids of one size.
 
     Examples
     --------
@@ -202,9 +202,9 @@ def choose_convolution(height: int, width: int, reach: int, features: int) -> Co
     direct = _meetings(height, high) * _meetings(width, wide) * features**2
     n_frequencies = (height + high) * (width + wide) / 2
     spectral = 4 * n_frequencies * (height * width * features + features**2)
-    return (SpectralConvolution if direct > WORTH_IT * spectral else CroppedConvolution)(height, width, reach)
+    return (SpectralConvolution if direct > MIN_SAVING * spectral else CroppedConvolution)(height, width, reach)
 
 
 def _meetings(size: int, reach: int) -> int:
-    """Pairs of a cell and a tap on it, along an axis of `size` cells, for a reach below `size`."""
+    """Number of pairs of a cell and a tap that meets it, along an axis of `size` cells; reach < size."""
     return size * (2 * reach + 1) - reach * (reach + 1)

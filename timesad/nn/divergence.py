@@ -1,8 +1,7 @@
-"""How far a series association is from a prior association, a bounded number per row.
+"""Divergence of series and prior association, one bounded number per row.
 
-Both functions take S and P of shape (batch, head, time, time), rows summing to 1, and return (batch, time): the sum
-over keys, averaged over heads. They never average over time, since one number per window would score all its rows
-alike.
+(batch, head, time, time) -> (batch, time): the sum over keys, averaged over heads. It is never averaged over time: one
+number per window would give all its rows the same score.
 """
 
 from __future__ import annotations
@@ -12,17 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["jensen_shannon", "symmetric_kl"]
+__all__ = ["log_ratio", "symmetric_kl"]
 
-LOG_FLOOR = 1e-4  # of the official code; without it a Gaussian tail that underflows takes D from 8 to hundreds
+LOG_FLOOR = 1e-4  # the official code's; without it a Gaussian tail that underflows raises D from 8 to hundreds
 
 
 class _SymmetricKL(torch.autograd.Function):
     """Σ_j (S_ij - P_ij) log((S_ij + ε) / (P_ij + ε)) with its gradient written out.
 
-    With r the logarithm and d = S - P, the gradient is r + d / (S + ε) on S and -r - d / (P + ε) on P. Autograd would
-    keep seven maps of the associations' size and walk over each again; this keeps S and P, and one pass gives each
-    gradient.
+    With r the logarithm and d = S - P, the gradient is r + d / (S + ε) for S and -r - d / (P + ε) for P. Autograd would
+    store seven maps of the associations' size; this stores S and P.
     """
 
     @staticmethod
@@ -64,13 +62,3 @@ def symmetric_kl(series: Tensor, prior: Tensor) -> Tensor:
     """
     rows: Tensor = _SymmetricKL.apply(series, prior)
     return rows.mean(dim=1)
-
-
-def jensen_shannon(series: Tensor, prior: Tensor) -> Tensor:
-    """Jensen-Shannon divergence, in [0, log 2], so that no prior however narrow can drown the reconstruction."""
-    middle = 0.5 * (series + prior)
-
-    def to_middle(association: Tensor) -> Tensor:
-        return torch.xlogy(association, association.clamp_min(1e-30) / middle.clamp_min(1e-30)).sum(dim=-1)
-
-    return 0.5 * (to_middle(series) + to_middle(prior)).mean(dim=1)

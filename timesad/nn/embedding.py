@@ -1,4 +1,4 @@
-"""Rows of a window to model features."""
+"""From the rows of a window to features."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def sinusoids(length: int, model_size: int) -> Tensor:
 class WindowEmbedding(nn.Module):
     """A width-3 circular convolution over time plus the position's sinusoids, as in TimesNet and Anomaly Transformer.
 
-    The convolution is a product of each row and its neighbours with the weights: that leaves the features innermost, as
-    all that follows has them.
+    The convolution is computed as a product of each row and its two neighbours with the weights, which leaves the
+    features innermost for all later layers.
 
     Shapes: (batch, time, channel) -> (batch, time, model_size)
     """
@@ -35,7 +35,7 @@ class WindowEmbedding(nn.Module):
 
     def __init__(self, n_channels: int, model_size: int, window_size: int, dropout: float) -> None:
         super().__init__()
-        self.values = nn.Conv1d(n_channels, model_size, 3, bias=False)  # for its weights
+        self.values = nn.Conv1d(n_channels, model_size, 3, bias=False)  # holds the weights
         nn.init.kaiming_normal_(self.values.weight, mode="fan_in", nonlinearity="leaky_relu")
         self.register_buffer("positions", sinusoids(window_size, model_size), persistent=False)
         self.dropout = nn.Dropout(dropout)

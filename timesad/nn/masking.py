@@ -1,4 +1,4 @@
-"""Which rows of a window are hidden from the network, so that a row is rebuilt from its context and not copied."""
+"""Rows of a window that are hidden from the network: it predicts a row from its context and cannot copy it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["complementary_masks", "random_patch_mask"]
 
 
 def random_patch_mask(batch: int, window_size: int, patch_size: int, n_masks: int, device: torch.device) -> Tensor:
-    """For each window, one random share of ``1 / n_masks`` of its patches.
+    """Hide a random share ``1 / n_masks`` of the patches of each window.
 
     Returns
     -------
     hidden : Tensor of bool, shape (batch, window_size)
-        True where a row is hidden. At least one patch is hidden and, from two patches on, at least one is not.
+        True for hidden rows. At least one patch is hidden and, from two patches on, at least one is visible.
     """
     n_patches = -(-window_size // patch_size)
     n_hidden = max(1, round(n_patches / n_masks))
@@ -24,9 +24,9 @@ def random_patch_mask(batch: int, window_size: int, patch_size: int, n_masks: in
 
 
 def complementary_masks(window_size: int, patch_size: int, n_masks: int) -> Tensor:
-    """`n_masks` masks that hide every ``n_masks``-th patch in turn: each row is hidden by exactly one of them.
+    """`n_masks` masks; mask k hides the patches k, k + n_masks, …, so each row is hidden by exactly one of them.
 
-    None at all for ``n_masks=0``.
+    ``n_masks=0`` gives no mask.
 
     Returns
     -------

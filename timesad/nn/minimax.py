@@ -1,4 +1,4 @@
-"""The minimax of the association discrepancy, as routing of gradients.
+"""The minimax of the association discrepancy, as multiplication of gradients.
 
 The paper (Xu et al., ICLR 2022, equations 4-6) trains S and P against each other: the *minimise* phase moves P
 towards S with S held fixed, the *maximise* phase moves S away from P with P held fixed, while reconstructing. The
@@ -6,7 +6,7 @@ official code runs two backward passes and one step, of ``rec - k D(S, P̄)`` an
 a stop-gradient. Their sum has the gradient of ``2 rec + k D(S*, P)``, where S* is S with its gradient reversed: one
 backward pass, one divergence.
 
-A *route* leaves the values of S and P alone and decides what gradient each may feel.
+A *route* keeps the values of S and P and multiplies their gradients by -1, 0 or 1.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _ReverseGradient(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor) -> Tensor:
-    """The identity, whose gradient has its sign turned.
+    """The identity, with a gradient of opposite sign.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def reverse_gradient(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Route:
-    """By what D's gradient is multiplied on its way to S and to P: 1 lets it pass, 0 stops it, -1 turns its sign.
+    """Factors of the gradients of D with respect to S and P: 1 passes it, 0 stops it, -1 reverses it.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def _multiply_gradient(x: Tensor, factor: Factor) -> Tensor:
     return x if factor == 1 else reverse_gradient(x)
 
 
-simultaneous = Route(-1, 1)  # both phases in one step: minimising D then moves P towards S, and S away from P
-maximise_phase = Route(-1, 0)  # only S feels D, and is moved away from P
-minimise_phase = Route(0, 1)  # only P feels D, and is moved towards S
-straight = Route(1, 1)  # no routing, for scoring, where nothing is differentiated
+simultaneous = Route(-1, 1)  # both phases in one step: a descent on D moves P towards S, and S away from P
+maximise_phase = Route(-1, 0)  # S moves away from P, which does not move
+minimise_phase = Route(0, 1)  # P moves towards S, which does not move
+straight = Route(1, 1)  # unchanged gradients, for scoring

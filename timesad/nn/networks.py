@@ -1,4 +1,4 @@
-"""The three networks: all rebuild a window from its visible rows, by what stands between embedding and projection."""
+"""The three networks. Each reconstructs a window from its visible rows: embed, encode, project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from .association import SATURATION_SHARE, AnomalyAttention, Associations, Comparison, Divergence, GridPrior, LocalPrior
+from .association import SATURATION_MARGIN, AnomalyAttention, Associations, Comparison, Divergence, Prior
 from .divergence import symmetric_kl
 from .embedding import WindowEmbedding
 from .fused import FusedAttention
@@ -32,15 +32,17 @@ __all__ = [
     "WindowSettings",
 ]
 
-Answer = tuple[Tensor, Any]  # an attention's output, and what else it was asked for
-Question = Callable[[AnomalyAttention, Tensor], Answer]
+AttentionOutput = tuple[Tensor, Any]  # an attention's output, and a second result that depends on the call
+AttentionCall = Callable[[AnomalyAttention, Tensor], AttentionOutput]
 
-SCALE_FLOOR = 0.1  # standard deviations of the training series: a calm window is not blown up to unit scale
+N_MASKS = 4  # complementary masks: a quarter of the rows is hidden at a time
+MAX_PATCH_SIZE = 8  # rows that are hidden together
+SCALE_FLOOR = 0.1  # standard deviations of the training series; limits the gain on a calm window
 
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How any of the networks takes a window in and gives it out.
+    """Input and output of a network.
 
     Parameters
     ----------
@@ -50,24 +52,44 @@ class WindowSettings:
         Rows in a window.
     model_size : int
         Features of each row inside the network.
-    dropout : float
+    dropout : float, default=0.0
         Dropout of the embedding, in [0, 1).
-    normalize : bool
-        Whether each window is brought to mean 0 and scale 1 per channel first, and back at the end. The statistics
-        are those of the visible rows.
-    n_masks : int
-        Number of complementary masks; 0 shows the network everything.
-    patch_size : int
-        Rows that are hidden together.
+    normalize : bool, default=True
+        Whether each window is normalised to mean 0 and scale 1 per channel, and back at the end. The statistics are
+        those of the visible rows.
+    n_masks : int, default=4
+        Number of complementary masks; 0 hides nothing.
+    patch_size : int or None, default=None
+        Rows that are hidden together; ``min(8, window_size // n_masks)`` if None.
+
+    Raises
+    ------
+    ValueError
+        If `n_masks` patches of `patch_size` rows do not fit in a window.
     """
 
     n_channels: int
     window_size: int
     model_size: int
-    dropout: float
-    normalize: bool
-    n_masks: int
-    patch_size: int
+    dropout: float = 0.0
+    normalize: bool = True
+    n_masks: int = N_MASKS
+    patch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_masks * self.patch_rows > self.window_size:
+            raise ValueError(
+                f"n_masks={self.n_masks} masks of patch_size={self.patch_rows} rows need a window_size of at least "
+                f"{self.n_masks * self.patch_rows}, but it is {self.window_size}. Use smaller patches, fewer masks, a "
+                "longer window, or n_masks=0."
+            )
+
+    @property
+    def patch_rows(self) -> int:
+        """Rows that are hidden together."""
+        if self.patch_size is not None:
+            return self.patch_size
+        return max(1, min(MAX_PATCH_SIZE, self.window_size // max(self.n_masks, 1)))
 
 
 @dataclass(frozen=True)
@@ -80,13 +102,13 @@ class BlockSettings:
         Blocks.
     periods : sequence of int
         Periods in rows.
-    n_kernels : int
-        Kernels of each inception convolution.
+    n_kernels : int, default=4
+        Kernels of each inception convolution; the largest is ``2 * n_kernels - 1`` wide.
     """
 
     n_layers: int
     periods: Sequence[int]
-    n_kernels: int
+    n_kernels: int = 4
 
 
 @dataclass(frozen=True)
@@ -100,39 +122,39 @@ class AssociationSettings:
     n_heads : int
         Heads of each; they divide the model size.
     priors : callable
-        Called once a layer; returns that layer's prior associations.
+        Returns the prior associations of a layer; called once per layer.
     divergence : callable
         (S, P) -> (batch, time); see `timesad.nn.divergence`.
     """
 
     n_layers: int
     n_heads: int
-    priors: Callable[[], list[LocalPrior | GridPrior]]
+    priors: Callable[[], Sequence[Prior]]
     divergence: Divergence = symmetric_kl
 
 
 class Encoded(NamedTuple):
-    """What stands between embedding and projection hands on."""
+    """Output of `ReconstructionNetwork.encode`."""
 
     features: Tensor  # (batch, time, model_size)
-    side_features: Tensor | None = None  # the same, of an association branch that does not feed the trunk
+    side_features: Tensor | None = None  # the same, of a detached association branch
     discrepancy: Tensor | None = None  # (batch, time, prior), mean over layers
-    openness: Tensor | None = None  # (batch, time, width), of the last layer's sigma
+    width_share: Tensor | None = None  # (batch, time, width), of the last layer
 
 
 class NetworkOutput(NamedTuple):
-    """All that a network says of a batch of windows."""
+    """Output of a network for a batch of windows."""
 
     reconstruction: Tensor  # (batch, time, channel)
     side_reconstruction: Tensor | None  # (batch, time, channel), of a detached association branch
     discrepancy: Tensor | None  # (batch, time, prior)
-    openness: Tensor | None  # (batch, time, width), of the last layer: each prior width as a share of its range
+    width_share: Tensor | None  # (batch, time, width), of the last layer: each prior width as a share of its range
 
     @property
     def sigma_saturation(self) -> Tensor:
-        """Share of prior widths at an end of their range, where they no longer learn; a scalar."""
-        assert self.openness is not None, "a network without associations has no prior widths"
-        return ((self.openness < SATURATION_SHARE) | (self.openness > 1 - SATURATION_SHARE)).float().mean()
+        """Share of prior widths at an end of their range, where the gradient vanishes; a scalar."""
+        assert self.width_share is not None, "a network without associations has no prior widths"
+        return ((self.width_share < SATURATION_MARGIN) | (self.width_share > 1 - SATURATION_MARGIN)).float().mean()
 
 
 class ReconstructionNetwork(nn.Module, ABC):
@@ -141,7 +163,7 @@ class ReconstructionNetwork(nn.Module, ABC):
     Parameters
     ----------
     window : WindowSettings
-        The window's way in and out.
+        Input and output.
     """
 
     masks: Tensor
@@ -152,11 +174,11 @@ class ReconstructionNetwork(nn.Module, ABC):
         self.embedding = WindowEmbedding(window.n_channels, window.model_size, window.window_size, window.dropout)
         self.projection = RowLinear(window.model_size, window.n_channels)
         self.side_projection: nn.Linear | None = None
-        masks = complementary_masks(window.window_size, window.patch_size, window.n_masks)
-        self.register_buffer("masks", masks, persistent=False)  # (mask, time); none where nothing is hidden
+        masks = complementary_masks(window.window_size, window.patch_rows, window.n_masks)
+        self.register_buffer("masks", masks, persistent=False)  # (mask, time); empty if nothing is hidden
 
     def embed(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Visible rows of windows, embedded, (batch, time, model_size), and the mean and scale taken out of them."""
+        """Embedded visible rows, (batch, time, model_size), and the mean and scale of each window."""
         visible = torch.ones_like(x[..., :1]) if hidden is None else (~hidden)[..., None].to(x.dtype)
         if self.window.normalize:
             mean, scale = window_statistics(x, visible)
@@ -166,19 +188,19 @@ class ReconstructionNetwork(nn.Module, ABC):
 
     @abstractmethod
     def features(self, embedded: Tensor) -> Tensor:
-        """From embedded rows to those that are projected back, both (batch, time, model_size)."""
+        """Encode embedded rows, (batch, time, model_size) -> (batch, time, model_size)."""
 
     def encode(self, embedded: Tensor, route: Route) -> Encoded:
-        """Features and, in a network that has them, all that its associations say."""
+        """Features and, in a network with associations, the discrepancy."""
         return Encoded(self.features(embedded))
 
     def reconstruct(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """The reconstruction of `forward`, of x's shape, without the discrepancy that nobody asked for."""
+        """The reconstruction of `forward`, of x's shape, without the discrepancy."""
         embedded, mean, scale = self.embed(x, hidden)
         return self.projection(self.features(embedded)) * scale + mean
 
     def forward(self, x: Tensor, hidden: Tensor | None = None, route: Route = straight) -> NetworkOutput:
-        """Rebuild windows.
+        """Reconstruct windows.
 
         Parameters
         ----------
@@ -187,7 +209,7 @@ class ReconstructionNetwork(nn.Module, ABC):
         hidden : Tensor of bool, shape (batch, time), default=None
             Rows that the network must not see.
         route : callable
-            Decides which gradients S and P feel from the discrepancy; see `timesad.nn.minimax`.
+            Multiplies the gradients of the discrepancy with respect to S and P; see `timesad.nn.minimax`.
         """
         embedded, mean, scale = self.embed(x, hidden)
         encoded = self.encode(embedded, route)
@@ -198,12 +220,12 @@ class ReconstructionNetwork(nn.Module, ABC):
             self.projection(encoded.features) * scale + mean,
             side,
             encoded.discrepancy,
-            encoded.openness,
+            encoded.width_share,
         )
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Within it the weights stay as they are: what follows from them alone is not worked out in every batch."""
+        """Context in which the weights do not change: terms that depend on them alone are computed once."""
         with ExitStack() as stack:
             for block in self.modules():
                 if isinstance(block, TimesBlock):
@@ -211,11 +233,11 @@ class ReconstructionNetwork(nn.Module, ABC):
             yield
 
     def random_mask(self, batch: int) -> Tensor | None:
-        """Rows to hide in a training batch, drawn anew, (batch, time); None where nothing is ever hidden."""
+        """Random rows to hide in a training batch, (batch, time); None if nothing is hidden."""
         settings = self.window
         if not settings.n_masks:
             return None
-        return random_patch_mask(batch, settings.window_size, settings.patch_size, settings.n_masks, self.masks.device)
+        return random_patch_mask(batch, settings.window_size, settings.patch_rows, settings.n_masks, self.masks.device)
 
     def fixed_mask(self, batch: int) -> Tensor | None:
         """Rows to hide in a validation batch: the complementary masks in turn, (batch, time)."""
@@ -238,9 +260,9 @@ class TimesNetNetwork(ReconstructionNetwork):
     Parameters
     ----------
     window : WindowSettings
-        The window's way in and out.
+        Input and output.
     blocks : BlockSettings
-        The TimesNet blocks in between.
+        The TimesNet blocks.
     """
 
     def __init__(self, window: WindowSettings, blocks: BlockSettings) -> None:
@@ -252,14 +274,14 @@ class TimesNetNetwork(ReconstructionNetwork):
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(blocks.n_layers))
 
     def features(self, embedded: Tensor) -> Tensor:
-        """Pass through the blocks, each with a norm."""
+        """Apply the blocks, each with a layer norm."""
         for block, norm in zip(self.blocks, self.norms, strict=True):
             embedded = norm(block(embedded))
         return embedded
 
 
 class AssociationLayers(nn.Module):
-    """Anomaly attentions, each with its residual's norm.
+    """Anomaly attentions, each with a residual and a layer norm.
 
     Parameters
     ----------
@@ -282,27 +304,27 @@ class AssociationLayers(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(window.model_size) for _ in layers)
 
-    def forward(self, layer: int, x: Tensor, question: Question) -> Answer:
-        """Add to x what its rows attend to, normalised, and what else that layer was asked for."""
-        attended, told = question(cast(AnomalyAttention, self.attentions[layer]), x)
-        return self.norms[layer](x + attended), told
+    def forward(self, layer: int, x: Tensor, call: AttentionCall) -> AttentionOutput:
+        """norm(x + attention(x)) of a layer, and the second result of the call."""
+        attended, result = call(cast(AnomalyAttention, self.attentions[layer]), x)
+        return self.norms[layer](x + attended), result
 
 
 class AssociatingNetwork(ReconstructionNetwork):
-    """A network whose layers associate rows: a subclass says in `associate` how, and the rest follows."""
+    """A network with anomaly attentions; a subclass implements `associate`."""
 
     association: AssociationLayers
 
     @abstractmethod
-    def associate(self, embedded: Tensor, question: Question) -> tuple[Tensor, Tensor, list[Any]]:
-        """Features, features of the association branch, and what each attention was asked for besides its output."""
+    def associate(self, embedded: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor, list[Any]]:
+        """Features, features of the association branch, and the second result of each attention."""
 
     def features(self, embedded: Tensor) -> Tensor:
         """The features of `associate`."""
         return self.associate(embedded, lambda attention, x: (attention.attend(x), None))[0]
 
     def encode(self, embedded: Tensor, route: Route) -> Encoded:
-        """Features, those of the association branch, and the discrepancies."""
+        """Features, those of the association branch, and the discrepancy."""
         divergence = self.association.divergence
 
         def compare(attention: AnomalyAttention, x: Tensor) -> tuple[Tensor, Comparison]:
@@ -310,10 +332,10 @@ class AssociatingNetwork(ReconstructionNetwork):
 
         features, side, compared = self.associate(embedded, compare)
         discrepancy = torch.stack([layer.discrepancy for layer in compared]).mean(dim=0)
-        return Encoded(features, side, discrepancy, compared[-1].openness)
+        return Encoded(features, side, discrepancy, compared[-1].width_share)
 
     def associations(self, x: Tensor, hidden: Tensor | None = None) -> list[Associations]:
-        """Every layer's associations in windows.
+        """Associations of every layer in windows.
 
         Parameters
         ----------
@@ -331,15 +353,15 @@ class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
     Parameters
     ----------
     window : WindowSettings
-        The window's way in and out.
+        Input and output.
     blocks : BlockSettings
         The TimesNet blocks.
     association : AssociationSettings
         The attentions, as many as there are blocks.
     detached : bool
-        If True, the attention reads the features with their gradient stopped and rebuilds the window by a projection
-        of its own: the trunk trains exactly as a plain TimesNet. If False, the attention's output is added to the
-        features, and trunk and association train together.
+        If True, the attention reads the features with their gradient stopped and reconstructs the window with a
+        projection of its own, so the trunk trains exactly as a plain TimesNet. If False, the attention's output is
+        added to the features, and trunk and association train together.
     """
 
     attention_class: type[AnomalyAttention] = FusedAttention
@@ -349,26 +371,26 @@ class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
     ) -> None:
         super().__init__(window, blocks)
         self.detached = detached
-        # Built after the trunk, so that the trunk draws the same initial weights with and without it.
+        # Built after the trunk, so that the trunk has the same initial weights with and without it.
         self.association = AssociationLayers(window, association, self.attention_class)
         self.side_projection = RowLinear(window.model_size, window.n_channels) if detached else None
 
     def features(self, embedded: Tensor) -> Tensor:
-        """The trunk's features, which a detached association has no part in."""
+        """Features of the trunk; a detached association does not change them."""
         return TimesNetNetwork.features(self, embedded) if self.detached else super().features(embedded)
 
-    def associate(self, embedded: Tensor, question: Question) -> tuple[Tensor, Tensor, list[Any]]:
-        """Trunk features, association features, and every attention's answer; the features are one where joint."""
-        features, side, answers = embedded, torch.zeros_like(embedded), []
+    def associate(self, embedded: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor, list[Any]]:
+        """Features of the trunk and of the association, which are the same in a joint network, and the results."""
+        features, side, results = embedded, torch.zeros_like(embedded), []
         for index, (block, norm) in enumerate(zip(self.blocks, self.norms, strict=True)):
             features = norm(block(features))
-            attended, told = self.association(index, features.detach() if self.detached else features, question)
-            answers.append(told)
+            attended, result = self.association(index, features.detach() if self.detached else features, call)
+            results.append(result)
             if self.detached:
                 side = side + attended / len(self.blocks)
             else:
                 features = side = attended
-        return features, side, answers
+        return features, side, results
 
 
 class AnomalyTransformerNetwork(AssociatingNetwork):
@@ -377,7 +399,7 @@ class AnomalyTransformerNetwork(AssociatingNetwork):
     Parameters
     ----------
     window : WindowSettings
-        The window's way in and out.
+        Input and output.
     association : AssociationSettings
         The attentions.
     """
@@ -393,11 +415,11 @@ class AnomalyTransformerNetwork(AssociatingNetwork):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(association.n_layers))
 
-    def associate(self, embedded: Tensor, question: Question) -> tuple[Tensor, Tensor, list[Any]]:
-        """Features (twice: there is no side branch) and every attention's answer."""
-        features, answers = embedded, []
+    def associate(self, embedded: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor, list[Any]]:
+        """Features, twice because there is no side branch, and the result of every attention."""
+        features, results = embedded, []
         for index, (feed_forward, norm) in enumerate(zip(self.feed_forwards, self.norms, strict=True)):
-            features, told = self.association(index, features, question)
-            answers.append(told)
+            features, result = self.association(index, features, call)
+            results.append(result)
             features = norm(features + feed_forward(features))
-        return features, features, answers
+        return features, features, results

@@ -1,8 +1,8 @@
-"""Matrix products on a processor by way of its convolution library.
+"""Matrix products on a processor, computed by its convolution library.
 
-Torch multiplies matrices by one library and convolves by another. On some processors the first does not use the widest
-vector units and the second does, so that a convolution with a kernel of one tap, which is a matrix product, takes half
-the time of a matrix product. Where both use them it takes as long, and on an accelerator products stay products.
+Torch multiplies matrices with one library and convolves with another. On some processors only the second uses the
+widest vector units. A convolution with a kernel of one tap is a matrix product and takes half the time there. Where
+both use them it takes the same time. On an accelerator, products stay products.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 __all__ = ["RowLinear", "linear", "row_linear", "transform"]
 
-WORTH_IT = 8_000_000  # multiplications; with no more of them, what a convolution prepares costs what it saves
-IMAGE_ROWS = 16  # rows that are one image, where they are not windows: of 1 to 64 the fastest
+MIN_MULTIPLICATIONS = 8_000_000  # below it, preparing a convolution costs what it saves
+IMAGE_ROWS = 16  # rows in one image, if they are not windows; the fastest number from 1 to 64
 
 
 def transform(matrix: Tensor, x: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def row_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear` of windows' rows: (batch, time, in), (out, in), (out,) -> (batch, time, out)."""
-    if x.device.type != "cpu" or x.numel() * len(weight) <= WORTH_IT:
+    if x.device.type != "cpu" or x.numel() * len(weight) <= MIN_MULTIPLICATIONS:
         return F.linear(x, weight, bias)
     return _linear_by_image(x, weight, bias)
 

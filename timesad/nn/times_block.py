@@ -1,4 +1,4 @@
-"""The TimesNet block: a window folded into (cycle, phase) for each period, convolved in two dimensions, unfolded."""
+"""The TimesNet block: fold a window into (cycle, phase) for each period, convolve in two dimensions, unfold."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class InceptionConv2d(nn.Module):
 
 
 class _MeanKernel(torch.autograd.Function):
-    """Mean of square kernels of growing size around one centre, without writing any of them out with its zeros."""
+    """Mean of square kernels of growing size around one centre, without padding them with zeros."""
 
     @staticmethod
     def forward(ctx: Any, *kernels: Tensor) -> Tensor:
@@ -83,11 +83,11 @@ def _initialised(kernel: nn.Conv2d) -> nn.Conv2d:
 
 
 class TimesBlock(nn.Module):
-    """Convolve a window over cycles and phases of each period and mix the results by the window's own amplitudes.
+    """Convolve a window over cycles and phases of each period, and mix the results by the window's amplitudes.
 
-    Wu et al., ICLR 2023, equations 3-6, with two differences: the periods are given, not searched in every batch,
-    so a window's output does not depend on its companions; and the amplitude of each period is taken at its frequency
-    in the window by two inner products, not by a whole spectrum.
+    Wu et al., ICLR 2023, equations 3-6, with two differences. The periods are given and not searched in every batch, so
+    a window's output does not depend on the other windows of its batch. The amplitude of a period is computed by two
+    inner products at its frequency, without the whole spectrum.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class TimesBlock(nn.Module):
     n_kernels : int
         Kernels in each inception convolution.
     frequencies : sequence of float, default=None
-        Cycles per window at which each period's amplitude is read; ``window_size / period`` if None.
+        Cycles per window at which each period's amplitude is computed; ``window_size / period`` if None.
 
     Shapes: (batch, time, model_size) -> (batch, time, model_size)
     """
@@ -139,7 +139,7 @@ class TimesBlock(nn.Module):
         return torch.linalg.vector_norm(parts, dim=-1).mean(dim=1)
 
     def kernels(self) -> list[tuple[Kernel, Kernel]]:
-        """The widening and the narrowing kernel as each period's convolution needs them, with their biases."""
+        """The widening and the narrowing kernel, prepared for each period's convolution, with their biases."""
         merged = [cast(InceptionConv2d, self.conv[index]).merged() for index in (0, 2)]
         of_period = []
         for convolve in cast(Iterable[Convolution], self.convolutions):
@@ -149,7 +149,7 @@ class TimesBlock(nn.Module):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Within it the weights stay as they are: kernels are worked out once and not in every batch."""
+        """Context in which the weights do not change: kernels are prepared once and not in every batch."""
         with torch.inference_mode():
             self._kernels = self.kernels()
         try:
@@ -169,9 +169,9 @@ class TimesBlock(nn.Module):
 
 
 def fold(x: Tensor, period: int) -> Tensor:
-    """(batch, time, feature) -> (batch, feature, cycle, phase), the last cycle filled up with zeros.
+    """(batch, time, feature) -> (batch, feature, cycle, phase), the last cycle padded with zeros.
 
-    The result is a view with the feature axis innermost: the memory format that convolutions like best.
+    The result is a view with the feature axis innermost, the fastest memory format for convolutions.
     """
     cycles = -(-x.shape[1] // period)
     padded = F.pad(x, (0, 0, 0, cycles * period - x.shape[1]))
@@ -179,5 +179,5 @@ def fold(x: Tensor, period: int) -> Tensor:
 
 
 def unfold(grid: Tensor, window_size: int) -> Tensor:
-    """(batch, feature, cycle, phase) -> (batch, time, feature), without the filling."""
+    """(batch, feature, cycle, phase) -> (batch, time, feature), without the padding."""
     return grid.permute(0, 2, 3, 1).flatten(1, 2)[:, :window_size]

@@ -1,6 +1,15 @@
-"""Training: the skorch net with the minimax step, its objective, its callbacks."""
+"""Training: the skorch net with the minimax step, its loss, its callbacks."""
 
-from .net import MinimaxNet, adam_settings, train_network
-from .objective import SCHEDULES, MinimaxObjective, Phase
+from .net import MinimaxNet, TrainingSettings, adam_settings, train_network
+from .objective import MINIMAX, RECONSTRUCT, MinimaxObjective, Phase
 
-__all__ = ["SCHEDULES", "MinimaxNet", "MinimaxObjective", "Phase", "adam_settings", "train_network"]
+__all__ = [
+    "MINIMAX",
+    "RECONSTRUCT",
+    "MinimaxNet",
+    "MinimaxObjective",
+    "Phase",
+    "TrainingSettings",
+    "adam_settings",
+    "train_network",
+]

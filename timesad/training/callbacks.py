@@ -1,4 +1,4 @@
-"""skorch callbacks of our own."""
+"""Callbacks for skorch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class TrainingStopped(Exception):
 
 
 class StopEarly(EarlyStopping):
-    """skorch's early stopping with a signal of its own.
+    """skorch's early stopping, with its own exception.
 
-    skorch stops by raising KeyboardInterrupt, which cannot be told from a user's; and a user's must not end in a
-    half-trained detector that looks fitted.
+    skorch raises KeyboardInterrupt to stop. A user's interrupt would then look the same, and leave a half-trained
+    network that looks trained.
     """
 
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
@@ -36,7 +36,7 @@ class StopEarly(EarlyStopping):
 
 
 class ProgressBar(Callback):
-    """One tqdm bar over the epochs, with the held-out (else the training) reconstruction error beside it.
+    """A tqdm bar over the epochs that shows the held-out reconstruction error, or else the training error.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The skorch net that runs the minimax, and the one function that trains it."""
+"""The skorch net that runs the minimax, and the function that trains it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,34 +20,35 @@ from torch.utils.data import RandomSampler
 from ..accelerator import Recorded, repeatable_convolutions, send
 from ..exceptions import TrainingError
 from ..nn.networks import ReconstructionNetwork
-from ..windows import WindowSet
+from ..windows import Series, WindowSet, chronological_split
 from .callbacks import ProgressBar, StopEarly, TrainingStopped
 from .objective import MinimaxObjective, Phase
 
-__all__ = ["MinimaxNet", "adam_settings", "train_network"]
+__all__ = ["MinimaxNet", "TrainingSettings", "adam_settings", "train_network"]
 
 MONITOR = "valid_reconstruction"
 
 
 def as_fetched(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The data set fetches whole batches itself; nothing is left to collate."""
+    """Return the batch: the data set reads whole batches, so there is nothing to collate."""
     return batch
 
 
 class MinimaxNet(NeuralNet):
-    """A `skorch.NeuralNet` whose training step runs every phase of a minimax schedule on the batch.
+    """A `skorch.NeuralNet` that takes one optimiser step per phase on each batch.
 
     Parameters
     ----------
     phases : sequence of Phase
-        The steps taken on each batch.
+        The steps on each batch.
 
-    The others are `skorch.NeuralNet`'s. The module is a `ReconstructionNetwork`, the criterion a `MinimaxObjective`.
+    The other parameters are those of `skorch.NeuralNet`. The module is a `ReconstructionNetwork`, the criterion a
+    `MinimaxObjective`.
 
     Notes
     -----
-    Losses stay on the device during an epoch and are read once at its end. Each epoch's record in `history` has
-    ``train_reconstruction``, ``valid_reconstruction`` and, where there are associations, ``train_discrepancy_<phase>``.
+    Losses stay on the device during an epoch and are read once at its end. The record of an epoch in `history` has
+    ``train_reconstruction``, ``valid_reconstruction`` and, with associations, ``train_discrepancy_<phase>``.
     """
 
     def __init__(self, *args: Any, phases: tuple[Phase, ...], **kwargs: Any) -> None:
@@ -56,7 +58,7 @@ class MinimaxNet(NeuralNet):
         self._recorded_validate = Recorded(self._validate)
 
     def train_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
-        """Take one optimizer step for each phase."""
+        """Take one optimiser step for each phase."""
         self._set_training(True)
         return self._recorded_descend(send(batch[0], self.device))
 
@@ -73,7 +75,7 @@ class MinimaxNet(NeuralNet):
         return parts
 
     def validation_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
-        """Reconstruction error of a held-out batch; the discrepancy has no part in early stopping."""
+        """Reconstruction error of a held-out batch; early stopping does not use the discrepancy."""
         self._set_training(False)
         return self._recorded_validate(send(batch[0], self.device))
 
@@ -90,7 +92,7 @@ class MinimaxNet(NeuralNet):
         step_fn: Callable[..., dict[str, Tensor]],
         **fit_params: Any,
     ) -> None:
-        """Run all batches, summing losses on the device; record their means.
+        """Run all batches and record their mean losses.
 
         Raises
         ------
@@ -120,7 +122,7 @@ class MinimaxNet(NeuralNet):
 
 @contextmanager
 def own_generator(device: torch.device, seed: int) -> Iterator[None]:
-    """Within the block torch's generators start from `seed`; afterwards they stand where they stood before."""
+    """Seed torch's generators inside the block, and restore their states after it."""
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(seed)
@@ -128,44 +130,64 @@ def own_generator(device: torch.device, seed: int) -> Iterator[None]:
 
 
 def adam_settings(device: torch.device) -> dict[str, bool]:
-    """How Adam computes: as CUDA can record it, and on a processor in one pass over each weight."""
+    """Settings of Adam: recordable by CUDA graphs, and on a processor one pass over each weight."""
     return {"capturable": device.type == "cuda", "fused": device.type == "cpu"}
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    max_epochs : int, default=20
+        Epochs at most.
+    epoch_size : int, default=1024
+        Windows drawn for an epoch, all of them if there are fewer: training time does not grow with the series.
+    batch_size : int, default=64
+        Windows in a step.
+    learning_rate : float, default=2e-3
+        Step size of Adam.
+    validation_fraction : float, default=0.2
+        Share of each series' last rows that are held out for early stopping, in [0, 1). They lie one window after the
+        rows trained on.
+    patience : int, default=2
+        Epochs without a smaller held-out error before training stops. The weights of the best epoch are kept.
+    """
+
+    max_epochs: int = 20
+    epoch_size: int = 1024
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    validation_fraction: float = 0.2
+    patience: int = 2
 
 
 def train_network(
     build: Callable[[], ReconstructionNetwork],
-    train: WindowSet,
-    valid: WindowSet | None,
+    series: Series,
+    settings: TrainingSettings,
     *,
     phases: tuple[Phase, ...],
     discrepancy_weight: float | str,
-    max_epochs: int,
-    epoch_size: int,
-    batch_size: int,
-    learning_rate: float,
-    patience: int,
     device: torch.device,
     seed: int,
     verbose: int,
 ) -> tuple[ReconstructionNetwork, list[dict[str, float]]]:
-    """Build a network and train it, reproducibly and without touching the global generators.
+    """Build a network and train it, reproducibly and without changing the global generators.
 
     Parameters
     ----------
     build : callable
         Returns the network; called with torch's generators seeded.
-    train, valid : WindowSet
-        Windows to train on, and to stop on (None: no early stopping).
-    phases, discrepancy_weight
-        See `SCHEDULES` and `MinimaxObjective`.
-    max_epochs, epoch_size : int
-        Epochs at most, and windows drawn for each (all of them if there are fewer).
-    batch_size : int
-        Windows in a step.
-    learning_rate : float
-        Of Adam.
-    patience : int
-        Epochs without a better held-out reconstruction after which training stops; the best epoch's weights are kept.
+    series : Series
+        Scaled training rows. The last ones are held out; see `TrainingSettings`.
+    settings : TrainingSettings
+        How to train.
+    phases : tuple of Phase
+        Steps on each batch.
+    discrepancy_weight : float or "balanced"
+        See `MinimaxObjective`.
     device : torch.device
         Where to train.
     seed : int
@@ -178,55 +200,78 @@ def train_network(
     network : ReconstructionNetwork
         Trained, in evaluation mode.
     history : list of dict
-        One record an epoch.
+        One record per epoch.
 
     Raises
     ------
     TrainingError
         If a loss becomes NaN or infinite.
     """
-    callbacks: list[tuple[str, Callback]] = []
-    if valid is not None:
-        stopping = StopEarly(monitor=MONITOR, patience=patience, sink=noop, load_best=True)
-        callbacks.append(("stop_early", stopping))
-    if verbose:
-        callbacks.append(("progress_bar", ProgressBar(max_epochs)))
-    n_drawn = min(epoch_size, len(train))
     with own_generator(device, seed), repeatable_convolutions():
         network = build()
-        # Masks are drawn from here on: the same ones, however many weights the network has drawn.
+        # Seeded again: the masks do not depend on the number of initial weights.
         torch.manual_seed(seed)
-        order = RandomSampler(train, num_samples=n_drawn, generator=torch.Generator().manual_seed(seed))
-        net = MinimaxNet(
-            module=network,
-            criterion=MinimaxObjective(discrepancy_weight),
-            optimizer=torch.optim.Adam,
-            **{f"optimizer__{name}": value for name, value in adam_settings(device).items()},
-            lr=learning_rate,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            iterator_train__sampler=order,
-            iterator_train__collate_fn=as_fetched,
-            iterator_valid__collate_fn=as_fetched,
-            train_split=None if valid is None else predefined_split(valid),
-            callbacks=callbacks,
-            callbacks__train_loss=None,
-            callbacks__valid_loss=None,
-            callbacks__print_log=None,
-            verbose=0,
-            device=device,
-            phases=phases,
-        ).initialize()
+        net, train = prepare_training(network, series, settings, phases, discrepancy_weight, device, seed, verbose)
         net.notify("on_train_begin", X=train, y=None)
-        # skorch's fit would swallow a KeyboardInterrupt and hand back a half-trained net as if it were whole.
+        # skorch's fit would swallow a KeyboardInterrupt and return a half-trained net.
         with suppress(TrainingStopped):
             net.fit_loop(train)
         net.notify("on_train_end", X=train, y=None)
     trained: ReconstructionNetwork = net.module_.eval()
-    trained.zero_grad(set_to_none=True)  # as much memory as the weights, and of no further use
+    trained.zero_grad(set_to_none=True)  # gradients take as much memory as the weights
     kept = ("epoch", "dur")
     history = [
         {name: row[name] for name in row if name in kept or name.startswith(("train_", "valid_"))}
         for row in net.history.to_list()
     ]
     return trained, history
+
+
+def prepare_training(
+    network: ReconstructionNetwork,
+    series: Series,
+    settings: TrainingSettings,
+    phases: tuple[Phase, ...],
+    discrepancy_weight: float | str,
+    device: torch.device,
+    seed: int,
+    verbose: int,
+) -> tuple[MinimaxNet, WindowSet]:
+    """The initialised skorch net, and the windows to train on; see `train_network`."""
+    size = network.window.window_size
+    early, late = chronological_split(series.borders, size, settings.validation_fraction)
+    train = WindowSet(series.values, early, size)
+    # Validation reads at most as many windows as an epoch.
+    valid = WindowSet(series.values, late, size).thinned(settings.epoch_size) if len(late) else None
+    callbacks: list[tuple[str, Callback]] = []
+    if valid is not None:
+        stopping = StopEarly(monitor=MONITOR, patience=settings.patience, sink=noop, load_best=True)
+        callbacks.append(("stop_early", stopping))
+    if verbose:
+        callbacks.append(("progress_bar", ProgressBar(settings.max_epochs)))
+    order = RandomSampler(
+        train,
+        num_samples=min(settings.epoch_size, len(train)),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    net = MinimaxNet(
+        module=network,
+        criterion=MinimaxObjective(discrepancy_weight),
+        optimizer=torch.optim.Adam,
+        **{f"optimizer__{name}": value for name, value in adam_settings(device).items()},
+        lr=settings.learning_rate,
+        max_epochs=settings.max_epochs,
+        batch_size=settings.batch_size,
+        iterator_train__sampler=order,
+        iterator_train__collate_fn=as_fetched,
+        iterator_valid__collate_fn=as_fetched,
+        train_split=None if valid is None else predefined_split(valid),
+        callbacks=callbacks,
+        callbacks__train_loss=None,
+        callbacks__valid_loss=None,
+        callbacks__print_log=None,
+        verbose=0,
+        device=device,
+        phases=phases,
+    )
+    return net.initialize(), train

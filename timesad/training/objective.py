@@ -1,4 +1,4 @@
-"""What a training step minimises, and in which phases."""
+"""The training loss and its phases."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..nn.minimax import Route, maximise_phase, minimise_phase, simultaneous, straight
+from ..nn.minimax import Route, simultaneous, straight
 from ..nn.networks import NetworkOutput
 
-__all__ = ["SCHEDULES", "MinimaxObjective", "Phase"]
+__all__ = ["MINIMAX", "RECONSTRUCT", "MinimaxObjective", "Phase"]
 
 
 class Phase(NamedTuple):
@@ -18,30 +18,25 @@ class Phase(NamedTuple):
 
     name: str
     route: Route
-    reconstructions: float  # how often the reconstruction error counts in this step's loss
+    reconstructions: float  # weight of the reconstruction error in this step's loss
     uses_discrepancy: bool = True
 
 
-SCHEDULES: dict[str, tuple[Phase, ...]] = {
-    # The official code adds the gradients of rec - k·D(S, P̄) and rec + k·D(S̄, P) before its one step.
-    "simultaneous": (Phase("simultaneous", simultaneous, 2.0),),
-    # The paper's text: two phases, each with a step of its own.
-    "alternating": (Phase("maximise", maximise_phase, 1.0), Phase("minimise", minimise_phase, 1.0)),
-    # S and P are computed and reported, but no gradient knows of D. Twice the reconstruction, as in the simultaneous
-    # step, so that a trunk which no discrepancy reaches takes the same steps to the bit under both schedules.
-    "off": (Phase("reconstruct", straight, 2.0, uses_discrepancy=False),),
-}
+# The official code adds the gradients of rec - k·D(S, P̄) and rec + k·D(S̄, P), and takes one step.
+MINIMAX = (Phase("minimax", simultaneous, 2.0),)
+# The reconstruction counts twice here as well, so a trunk without a gradient of D takes the same steps to the bit.
+RECONSTRUCT = (Phase("reconstruct", straight, 2.0, uses_discrepancy=False),)
 
 
 class MinimaxObjective(nn.Module):
-    """Reconstruction error of the rows that were hidden, plus the routed discrepancy.
+    """Reconstruction error of the hidden rows, plus k times the routed discrepancy.
 
     Parameters
     ----------
     discrepancy_weight : float or "balanced"
-        k of the loss ``rec + k·D``. "balanced" takes ``rec / D`` of the batch, without gradient: both terms have the
-        same size in every step, so neither drowns the other whatever the data, the width bounds or the divergence.
-        The official code's constant is 3, which makes k·D about twenty times the reconstruction error at the start.
+        k in the loss ``rec + k·D``. "balanced" takes ``rec / D`` of the batch, without a gradient, so both terms have
+        the same size in every step. The official code has k = 3; k·D then starts about twenty times as large as the
+        reconstruction error.
     """
 
     def __init__(self, discrepancy_weight: float | str) -> None:
@@ -49,7 +44,7 @@ class MinimaxObjective(nn.Module):
         self.discrepancy_weight = discrepancy_weight
 
     def reconstruction(self, reconstruction: Tensor, x: Tensor, hidden: Tensor | None) -> Tensor:
-        """Mean squared error over the hidden rows, or over all where nothing is hidden; a scalar."""
+        """Mean squared error over the hidden rows, or over all if nothing is hidden; a scalar."""
         return mean_over(hidden, ((reconstruction - x) ** 2).mean(dim=-1))
 
     def forward(self, output: NetworkOutput, x: Tensor, hidden: Tensor | None, phase: Phase) -> dict[str, Tensor]:
@@ -58,7 +53,7 @@ class MinimaxObjective(nn.Module):
         Returns
         -------
         parts : dict
-            `loss` (to be differentiated), `reconstruction`, and where there are associations `discrepancy` and
+            `loss` (to be differentiated), `reconstruction`, and with associations `discrepancy` and
             `sigma_saturated`.
         """
         reconstruction = self.reconstruction(output.reconstruction, x, hidden)
@@ -77,7 +72,7 @@ class MinimaxObjective(nn.Module):
         return {"loss": loss, **parts}
 
     def scale(self, reconstruction: Tensor, discrepancy: Tensor) -> float | Tensor:
-        """k, as a number that no gradient passes."""
+        """k, without a gradient."""
         if self.discrepancy_weight == "balanced":
             return (reconstruction / discrepancy.clamp_min(torch.finfo(discrepancy.dtype).tiny)).detach()
         return float(self.discrepancy_weight)

@@ -1,7 +1,8 @@
-"""S, P and D of the heads of windows: a few maps at a time, reduced to rows and overwritten by the next ones.
+"""S, P and D of the heads of windows, a few maps at a time.
 
-There are two ways, with the same three functions, `attend`, `forward` and `backward`: by torch's `operations`
-everywhere, and `compiled` on a processor, where the package was built with a C compiler. They differ by rounding.
+Two modules have the same three functions, `attend`, `forward` and `backward`: `operations` uses torch and runs
+anywhere; `compiled` is C code for a processor, if the package was built with a compiler. Their results differ by
+rounding.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from torch import Tensor
 
 from . import compiled, operations
 
-__all__ = ["way_for"]
+__all__ = ["backend_for"]
 
 
-def way_for(tensor: Tensor) -> ModuleType:
-    """Return the module whose functions are the faster ones for such a tensor."""
+def backend_for(tensor: Tensor) -> ModuleType:
+    """Return the module whose functions are faster for this tensor."""
     return compiled if compiled.usable(tensor) else operations

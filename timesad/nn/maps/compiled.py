@@ -1,9 +1,8 @@
-"""The same as `operations`, in single precision on a processor, by C.
+"""The functions of `operations` in C, for single precision on a processor.
 
-Torch's operations go over a map once each. Here a few rows of a map are made, compared and reduced in the first cache
-before the next ones, with the widest vectors there are, and what follows from P is worked out near the diagonal alone,
-where P is anything. The C code is optional: a package that was built without a compiler has none, and where torch's
-threads are not GNU OpenMP's it is used with one thread only.
+A few rows of a map are computed, compared and reduced in the first cache before the next ones, with the widest vectors
+of the processor. Terms of P are computed only near the diagonal, where P is not zero. The C code is optional: a package
+built without a compiler has none. It uses one thread where torch's threads are not GNU OpenMP's.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ try:
 except ImportError:  # built without a C compiler
     LANES = []
 else:
-    LANES = _compiled.lanes()  # floats in a vector, of every width that this processor has; the widest first
+    LANES = _compiled.lanes()  # floats in a vector, for each vector width of this processor; the widest first
 
 __all__ = ["LANES", "attend", "backward", "forward", "usable"]
 
 
 def usable(tensor: Tensor) -> bool:
-    """Whether there is such code for this tensor, and threads for it."""
+    """Whether the C code can run on this tensor."""
     if not LANES or tensor.device.type != "cpu" or tensor.dtype != torch.float32:
         return False
     return _compiled.has_threads() or torch.get_num_threads() == 1
 
 
 def attend(qkv: Tensor, lanes: int | None = None) -> Tensor:
-    """See `operations.attend`; for the value alone, which no gradient passes through."""
+    """See `operations.attend`; without a gradient."""
     qkv = qkv.contiguous()
     mixed = torch.empty_like(qkv[:, :, 0])
     _compiled.forward(*_size(qkv, lanes), qkv.data_ptr(), 0, mixed.data_ptr(), 0)
@@ -40,7 +39,7 @@ def attend(qkv: Tensor, lanes: int | None = None) -> Tensor:
 
 
 def forward(qkv: Tensor, precision: Tensor, lanes: int | None = None) -> tuple[Tensor, Tensor]:
-    """See `operations.forward`; `lanes` asks for another width of vector than the widest."""
+    """See `operations.forward`; `lanes` selects another vector width than the widest."""
     qkv, precision = qkv.contiguous(), precision.contiguous()
     mixed, discrepancy = torch.empty_like(qkv[:, :, 0]), torch.empty_like(precision)
     outputs = (mixed.data_ptr(), discrepancy.data_ptr())
@@ -66,6 +65,6 @@ def backward(
 
 
 def _size(qkv: Tensor, lanes: int | None) -> tuple[int | float, ...]:
-    """What the C functions are told first: lanes, threads, (batch, time, head, feature), ε."""
+    """First arguments of the C functions: lanes, threads, (batch, time, head, feature), ε."""
     batch, time, _, heads, feature = qkv.shape
     return lanes or LANES[0], torch.get_num_threads(), batch, time, heads, feature, LOG_FLOOR

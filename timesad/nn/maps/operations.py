@@ -1,4 +1,4 @@
-"""The maps of a few windows at a time by torch's operations, on any device and in any precision."""
+"""Attention, discrepancy and their gradients with torch's operations, a few windows at a time, on any device."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..association import SMALLEST_EXPONENT, squared_distances
+from ..association import MIN_EXPONENT, squared_distances
 from ..divergence import LOG_FLOOR
 from ..minimax import Route
 
 __all__ = ["attend", "backward", "forward"]
 
 LOG2_E = math.log2(math.e)
-MAP_SIZE = 150_000  # entries of the maps made at once on a processor; half or twice as many take the same time
+MAP_SIZE = 150_000  # entries of the maps computed at once on a processor; half or twice as many take the same time
 
 
 def attend(qkv: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ def attend(qkv: Tensor) -> Tensor:
 
 
 def forward(qkv: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
-    """S V, and how far S is from the local prior P.
+    """S V, and the divergence of S and the local prior P.
 
     Parameters
     ----------
@@ -54,22 +54,22 @@ def forward(qkv: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
 def backward(
     qkv: Tensor, precision: Tensor, from_mixed: Tensor, from_discrepancy: Tensor, route: Route
 ) -> tuple[Tensor, Tensor]:
-    """The gradients on `qkv` and `precision`.
+    """Gradients with respect to `qkv` and `precision`.
 
-    With r = log((S + ε) / (P + ε)), D's gradient is r + 1 - exp(-r) on S and 1 - r - exp(r) on P. From there it passes
-    through two softmaxes, whose logits are QKᵀ/√d and the squared distances times -1/2σ². What is the same for a whole
-    row does not pass a softmax, so the ones are left out.
+    With r = log((S + ε) / (P + ε)), the gradient of D is r + 1 - exp(-r) for S and 1 - r - exp(r) for P. It then passes
+    two softmaxes, with the logits QKᵀ/√d and -(i-j)²/2σ². A softmax removes any constant of a row from its gradient, so
+    the ones are left out.
 
     Parameters
     ----------
     qkv, precision : Tensor
-        Of `forward`, whose maps are made anew.
+        Input of `forward`; its maps are computed again.
     from_mixed : Tensor of shape (batch, time, head, feature)
-        Gradient on S V.
+        Gradient with respect to S V.
     from_discrepancy : Tensor of shape (batch, head, time)
-        Gradient on D.
+        Gradient with respect to D.
     route : Route
-        The share of D's gradient that S feels, and P.
+        Factors of the gradient of D with respect to S and P.
     """
     q, k, v = _by_map(qkv)
     (g,) = _by_map(from_mixed[:, :, None])
@@ -83,7 +83,7 @@ def backward(
         torch.add(series, LOG_FLOOR, out=quotient).div_(torch.add(prior, LOG_FLOOR, out=spare))
         torch.log(quotient, out=ratio)
         if route.prior:
-            # minus the gradient on P, times P, against the squared distance's deviation from its mean under P
+            # minus the gradient for P, times P, against the deviation of the squared distance from its mean under P
             pull = torch.add(quotient, ratio, out=spare).mul_(prior)
             mean = torch.linalg.vecdot(prior, squared_distance)
             tilt[part] = torch.linalg.vecdot(pull, squared_distance) - pull.sum(dim=-1) * mean
@@ -100,14 +100,14 @@ def backward(
 
 
 def _by_map(parts: Tensor) -> tuple[Tensor, ...]:
-    """Each of some parts, map by map: (batch, time, part, head, feature) -> (batch · head, time, feature)."""
+    """Split the parts: (batch, time, part, head, feature) -> (batch · head, time, feature) each."""
     return tuple(part.transpose(1, 2).flatten(0, 1).contiguous() for part in parts.unbind(2))
 
 
 def _pieces(query: Tensor, n_buffers: int) -> Iterator[tuple[slice, list[Tensor]]]:
-    """A few maps at a time: which, and so many buffers to write them into, (map, time, time) each.
+    """Yield a few maps at a time: their slice, and buffers for them, (map, time, time) each.
 
-    On an accelerator all maps are one piece: there their size costs less than starting work for each piece.
+    On an accelerator all maps are one piece: launching kernels for each piece would cost more than the memory.
     """
     n_maps, time, _ = query.shape
     at_once = max(1, MAP_SIZE // time**2) if query.device.type == "cpu" else n_maps
@@ -122,14 +122,13 @@ def _associate(
 ) -> None:
     """Write S and P into `series` and `prior`, (map, time, time).
 
-    Both are softmaxes to the base 2, their logits being given to it: a power of 2 is worked out several times as fast
-    as one of e.
+    Both are softmaxes with powers of 2, which are several times as fast as powers of e.
     """
     torch.baddbmm(series, query, key.mT, beta=0.0, alpha=LOG2_E * _scale(query), out=series)
     series.sub_(series.amax(dim=-1, keepdim=True))
-    torch.mul(squared_distance, (-LOG2_E * precision)[..., None], out=prior)  # the largest is that of distance 0
+    torch.mul(squared_distance, (-LOG2_E * precision)[..., None], out=prior)  # the largest logit is that of distance 0
     for logits in (series, prior):
-        logits.clamp_(min=LOG2_E * SMALLEST_EXPONENT).exp2_()
+        logits.clamp_(min=LOG2_E * MIN_EXPONENT).exp2_()
         logits.mul_(1.0 / logits.sum(dim=-1, keepdim=True))
 
 

@@ -1,0 +1,136 @@
+"""Nearest training windows as a detector, without a network."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval
+
+from ._base import BaseSeriesDetector
+from .exceptions import ShortSeriesWarning
+from .scoring import NEIGHBORS, ScoreSettings, SeriesScorer
+from .windows import Series
+
+__all__ = ["NearestWindowsDetector"]
+
+
+class NearestWindowsDetector(BaseSeriesDetector):
+    """Distance of each row's windows to their nearest neighbours among the training windows.
+
+    Each channel is compared by itself: d² = mean over the nearest training windows of the mean squared difference. The
+    score is the mean of two calibrated distances, that of the farthest window that contains the row and that of the row
+    itself, in the channel where it is largest. Nothing is trained and nothing is random.
+
+    `fit` scores the training rows by a self-join with an exclusion zone: a window is not compared with training windows
+    that overlap it. `decision_function` and `predict` are for new unseen rows only.
+
+    Parameters
+    ----------
+    window_size : int, default=96
+        Rows in a window, at least 4. A window should cover a full cycle of the series, and the training rows at least
+        six windows.
+    n_neighbors : int, default=5
+        Nearest training windows that a distance is the mean of.
+    max_windows : int, default=4096
+        Training windows to search, at most; evenly spaced if the series has more. Time and memory grow with it.
+    smoothing : int, default=64
+        Rows of the moving average of a row's own distance; a second one is three times as long. A smaller number ranks
+        anomalies better that are much shorter, a larger number longer ones. 1 is off.
+    contamination : float or object, default=0.1
+        Share of training rows above the threshold, in (0, 0.5]; or a thresholder object such as PyThresh's.
+    device : str, default="auto"
+        Where to compute: "auto" (a CUDA device if there is one, else the CPU) or a name that torch accepts. Takes
+        effect at the next call, also for a detector that was loaded from a file.
+
+    Attributes
+    ----------
+    decision_scores_ : ndarray of shape (n_rows,)
+        Scores of the training rows.
+    threshold_ : float
+        Rows with a larger score are anomalies.
+    labels_ : ndarray of shape (n_rows,)
+        Labels of the training rows, 1 for anomalies.
+    scorer_ : SeriesScorer
+        The fitted score: calibrated network, training windows, or both.
+    n_features_in_ : int
+        Channels seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X was a DataFrame.
+
+    Warns
+    -----
+    ShortSeriesWarning
+        If the exclusion zone leaves fewer than `n_neighbors` training windows for some window. `fit` then compares
+        training windows with themselves, too, and `decision_scores_` are too low.
+
+    See Also
+    --------
+    TimesNetDiscrepancyDetector : The same distance joined with the reconstruction error of a network.
+
+    Notes
+    -----
+    A parameter that changes after `fit` takes effect at the next `fit`; `device` takes effect at the next call.
+
+    The self-join with an exclusion zone and the distance to the nearest neighbour are those of the matrix profile (Yeh
+    et al., ICDM 2016). Here windows are not normalised one by one, and a distance is the mean of several neighbours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad import NearestWindowsDetector
+    >>> X = np.sin(np.arange(400) / 4)[:, None] + np.random.default_rng(0).normal(scale=0.1, size=(400, 1))
+    >>> detector = NearestWindowsDetector(window_size=32).fit(X)
+    >>> detector.decision_function(X[:100]).shape
+    (100,)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseSeriesDetector._parameter_constraints,
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "max_windows": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        window_size: int = 96,
+        n_neighbors: int = 5,
+        max_windows: int = 4096,
+        smoothing: int = 64,
+        contamination: float | Any = 0.1,
+        device: str = "auto",
+    ) -> None:
+        self.window_size = window_size
+        self.n_neighbors = n_neighbors
+        self.max_windows = max_windows
+        self.smoothing = smoothing
+        self.contamination = contamination
+        self.device = device
+
+    def _score_settings(self) -> ScoreSettings:
+        return ScoreSettings(
+            NEIGHBORS,
+            self.window_size,
+            self.smoothing,
+            n_neighbors=self.n_neighbors,
+            max_windows=self.max_windows,
+        )
+
+    def _fit_scorer(self, series: Series, device: torch.device) -> tuple[SeriesScorer, NDArray[np.float64]]:
+        scorer, training_scores = SeriesScorer.fit(None, series, self._score_settings(), device)
+        assert scorer.neighbors is not None
+        if not scorer.neighbors.training.leaves_neighbors:
+            warnings.warn(
+                f"The training series is too short: with window_size={self.window_size}, some windows have fewer than "
+                f"n_neighbors={self.n_neighbors} training windows that do not overlap them. Training windows are "
+                "compared with themselves, so decision_scores_ and threshold_ are too low. Use a longer series, a "
+                "smaller window_size or fewer n_neighbors.",
+                ShortSeriesWarning,
+                stacklevel=4,
+            )
+        return scorer, training_scores

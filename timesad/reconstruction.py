@@ -1,0 +1,274 @@
+"""The reconstruction score of each row, from a trained network.
+
+For each channel: row errors → moving averages at two horizons → tail calibration. The channel's level, calibrated in
+the same way, is added: a network that normalises each window cannot see a shift of the level. The score is the largest
+channel, smoothed once more. The calibrated discrepancy is computed beside it where the network has associations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .calibration import CONTAMINATED_BLOCKS, TailCalibration, absolute_level, root_mean_square, smooth
+from .nn.networks import AssociatingNetwork, ReconstructionNetwork
+from .row_errors import PositionCalibration, RowErrors, WindowErrors, average_over_windows, window_errors
+from .windows import Series
+
+__all__ = ["ReconstructionParts", "ReconstructionScorer"]
+
+CALIBRATION_WINDOWS = 512  # evenly spaced training windows for the position calibration, at most
+NEAR_DIVISOR = 2  # near horizon = smoothing // NEAR_DIVISOR rows
+NEAR_WEIGHT = 2 / 3  # of the near horizon; the wide one has the rest
+FINAL_DIVISOR = 8  # the score is smoothed again over smoothing // FINAL_DIVISOR rows
+LEVEL_WEIGHT = 0.3  # of the calibrated level, beside 1 for the calibrated error
+
+
+class ReconstructionParts(NamedTuple):
+    """Parts of the reconstruction score, (n_rows,) each."""
+
+    error: NDArray[np.float64]  # calibrated reconstruction error
+    level: NDArray[np.float64]  # weighted calibrated level
+    by_channel: NDArray[np.float64] | None  # (n_rows, n_channels), sums to error + level
+    discrepancy: NDArray[np.float64] | None  # calibrated closeness of S and P, mean over priors
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """Error + level, (n_rows,)."""
+        return self.error + self.level
+
+
+@dataclass(frozen=True)
+class HorizonScorer:
+    """Error and level of one channel, smoothed over one horizon and calibrated.
+
+    Parameters
+    ----------
+    width : int
+        Rows of the moving average.
+    error, level : TailCalibration
+        Fitted on the smoothed errors and levels of training rows.
+    """
+
+    width: int
+    error: TailCalibration
+    level: TailCalibration
+
+    @classmethod
+    def fit(
+        cls,
+        squares: NDArray[np.float64],
+        values: NDArray[np.float64],
+        width: int,
+        borders: NDArray[np.intp],
+        n_blocks: int,
+    ) -> HorizonScorer:
+        """Fit on squared errors and values of training rows, both (n_rows,)."""
+        return cls(
+            width,
+            TailCalibration.fit(root_mean_square(squares, width, borders), n_blocks),
+            TailCalibration.fit(absolute_level(values, width, borders), n_blocks),
+        )
+
+    def __call__(
+        self, squares: NDArray[np.float64], values: NDArray[np.float64], borders: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Calibrated error and level of any rows, both (n_rows,)."""
+        return (
+            self.error(root_mean_square(squares, self.width, borders)),
+            self.level(absolute_level(values, self.width, borders)),
+        )
+
+
+@dataclass(frozen=True)
+class ChannelScorer:
+    """Calibrated error and level of one channel: 2/3 of the near horizon and 1/3 of the wide one.
+
+    Parameters
+    ----------
+    near : HorizonScorer
+        Of the geometric mean error. It locates the first and last row of an anomaly.
+    wide : HorizonScorer
+        Of the mean error. It detects long anomalies.
+    """
+
+    near: HorizonScorer
+    wide: HorizonScorer
+
+    @classmethod
+    def fit(cls, errors: RowErrors, series: Series, channel: int, smoothing: int, n_blocks: int) -> ChannelScorer:
+        """Fit on training rows."""
+        mean, geometric_mean, values = channel_columns(errors, series, channel)
+        near = max(1, smoothing // NEAR_DIVISOR)
+        return cls(
+            HorizonScorer.fit(geometric_mean, values, near, series.borders, n_blocks),
+            HorizonScorer.fit(mean, values, smoothing, series.borders, n_blocks),
+        )
+
+    def __call__(
+        self, errors: RowErrors, series: Series, channel: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Calibrated error and level of any rows, both (n_rows,)."""
+        mean, geometric_mean, values = channel_columns(errors, series, channel)
+        near_error, near_level = self.near(geometric_mean, values, series.borders)
+        wide_error, wide_level = self.wide(mean, values, series.borders)
+        return blend(near_error, wide_error), blend(near_level, wide_level)
+
+
+def channel_columns(errors: RowErrors, series: Series, channel: int) -> tuple[NDArray[np.float64], ...]:
+    """Mean error, geometric mean error and values of one channel in double precision, (n_rows,) each."""
+    columns = errors.mean[:, channel], errors.geometric_mean[:, channel], series.values[:, channel]
+    return tuple(column.astype(np.float64) for column in columns)
+
+
+def blend(near: NDArray[np.float64], wide: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weighted mean of both horizons."""
+    return NEAR_WEIGHT * near + (1 - NEAR_WEIGHT) * wide
+
+
+@dataclass(frozen=True)
+class ReconstructionScorer:
+    """Calibrated reconstruction score of a trained network.
+
+    Parameters
+    ----------
+    network : ReconstructionNetwork
+        Trained.
+    stride : int
+        Rows between the starts of consecutive windows.
+    smoothing : int
+        Rows of the wide moving average; see `NEAR_DIVISOR` and `FINAL_DIVISOR` for the others.
+    positions : PositionCalibration
+        Typical errors by position in a window.
+    channels : tuple of ChannelScorer
+        One per channel.
+    priors : tuple of TailCalibration
+        One per prior association; empty without associations.
+    """
+
+    network: ReconstructionNetwork
+    stride: int
+    smoothing: int
+    positions: PositionCalibration
+    channels: tuple[ChannelScorer, ...]
+    priors: tuple[TailCalibration, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        network: ReconstructionNetwork,
+        series: Series,
+        *,
+        stride: int,
+        smoothing: int,
+        clean_training: bool,
+        device: torch.device,
+    ) -> tuple[ReconstructionScorer, ReconstructionParts]:
+        """Calibrate on training rows, and score them.
+
+        Returns
+        -------
+        scorer : ReconstructionScorer
+        parts : ReconstructionParts
+            Of the training rows.
+
+        Raises
+        ------
+        FloatingPointError
+            If the network reconstructs a row as NaN or infinity.
+        """
+        windows = series.windows(network.window.window_size, stride)
+        with_discrepancy = isinstance(network, AssociatingNetwork)
+        calibrated = list(
+            window_errors(network, windows.thinned(CALIBRATION_WINDOWS), device, with_discrepancy=with_discrepancy)
+        )
+        positions = PositionCalibration.fit(calibrated)
+        batches: Iterable[WindowErrors] = calibrated  # all windows, if there are at most so many
+        if len(windows) > CALIBRATION_WINDOWS:
+            batches = window_errors(network, windows, device, with_discrepancy=with_discrepancy)
+        errors = average_over_windows(batches, positions, len(series), series.n_channels)
+        if not np.isfinite(errors.mean).all():
+            raise FloatingPointError("the network reconstructs rows as NaN or infinity")
+        n_blocks = 1 if clean_training else CONTAMINATED_BLOCKS
+        scorer = cls(
+            network,
+            stride,
+            smoothing,
+            positions,
+            tuple(
+                ChannelScorer.fit(errors, series, channel, smoothing, n_blocks) for channel in range(series.n_channels)
+            ),
+            tuple(
+                TailCalibration.fit(smooth(closeness.astype(np.float64), smoothing, series.borders), n_blocks)
+                for closeness in errors.closeness.T
+            ),
+        )
+        return scorer, scorer.parts(errors, series)
+
+    def __call__(
+        self, series: Series, device: torch.device, *, with_discrepancy: bool, by_channel: bool = False
+    ) -> ReconstructionParts:
+        """Score any rows.
+
+        Parameters
+        ----------
+        series : Series
+            Rows to score.
+        device : torch.device
+            Where to run the network.
+        with_discrepancy : bool
+            Whether to compute the discrepancy; without it the network skips its associations.
+        by_channel : bool, default=False
+            Whether to split the score by channel.
+        """
+        self.network.to(device)
+        windows = series.windows(self.network.window.window_size, self.stride)
+        batches = window_errors(self.network, windows, device, with_discrepancy=with_discrepancy)
+        errors = average_over_windows(batches, self.positions, len(series), series.n_channels)
+        return self.parts(errors, series, by_channel=by_channel)
+
+    def parts(self, errors: RowErrors, series: Series, *, by_channel: bool = False) -> ReconstructionParts:
+        """Parts of the score from row errors."""
+        final = self.smoothing // FINAL_DIVISOR
+        n_rows = len(series)
+        # One channel at a time: memory is a few columns, whatever the number of channels.
+        error, level = np.full(n_rows, -np.inf), np.zeros(n_rows)
+        largest = np.zeros(n_rows, dtype=np.intp)  # the channel with the largest error + level
+        for channel, scorer in enumerate(self.channels):
+            new_error, new_level = scorer(errors, series, channel)
+            new_level *= LEVEL_WEIGHT
+            larger = new_error + new_level > error + level
+            error[larger], level[larger], largest[larger] = new_error[larger], new_level[larger], channel
+        split = None
+        if by_channel:
+            total = error + level
+            split = np.column_stack(
+                [
+                    smooth(np.where(largest == channel, total, 0.0), final, series.borders)
+                    for channel in range(len(self.channels))
+                ]
+            )
+        return ReconstructionParts(
+            smooth(error, final, series.borders),
+            smooth(level, final, series.borders),
+            split,
+            self.discrepancy(errors, series) if errors.closeness.shape[1] else None,
+        )
+
+    def discrepancy(self, errors: RowErrors, series: Series) -> NDArray[np.float64]:
+        """Calibrated closeness of S and P, mean over priors, (n_rows,): a small discrepancy is abnormal."""
+        columns = [
+            smooth(
+                tail(smooth(closeness.astype(np.float64), self.smoothing, series.borders)),
+                self.smoothing // FINAL_DIVISOR,
+                series.borders,
+            )
+            for tail, closeness in zip(self.priors, errors.closeness.T, strict=True)
+        ]
+        total: NDArray[np.float64] = np.sum(columns, axis=0) / len(columns)
+        return total

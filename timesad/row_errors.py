@@ -1,0 +1,192 @@
+"""From a network's window errors to row errors.
+
+For each row and channel: the squared reconstruction error, divided by what is typical at its position in the window,
+averaged over the windows that contain the row. The discrepancy, where the network has one, is standardised by position
+and averaged over the same windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .accelerator import Recorded, send
+from .nn.networks import ReconstructionNetwork
+from .windows import OverlapAverage, WindowSet
+
+__all__ = [
+    "PositionCalibration",
+    "RowErrors",
+    "WindowErrors",
+    "average_over_windows",
+    "batch_errors",
+    "window_errors",
+]
+
+SCORING_BATCH = 64  # windows; does not change a score beyond rounding
+MIN_ERROR = 1e-12  # squared standard deviations; keeps a logarithm finite
+ERROR_FLOOR = np.float32(1e-4)  # squared standard deviations, inside the logarithm of the geometric mean
+MIN_SPREAD = 1e-7  # of the discrepancy: the rounding of float32
+MIN_SPREAD_FRACTION = 0.05  # of the positions' median spread; no position's spread is smaller
+
+
+class WindowErrors(NamedTuple):
+    """Output of a network for a batch of windows."""
+
+    starts: NDArray[np.intp]  # (batch,), first row of each window
+    squared_error: Tensor  # (batch, time, channel), of each row while it was hidden
+    discrepancy: Tensor | None = None  # (batch, time, prior)
+
+
+@torch.inference_mode()
+def batch_errors(network: ReconstructionNetwork, x: Tensor, *, with_discrepancy: bool) -> tuple[Tensor, Tensor | None]:
+    """Squared error, (batch, time, channel), and discrepancy, (batch, time, prior), of a batch of windows.
+
+    The network runs once for each complementary mask. A row's error comes from the pass that hides it: the network
+    predicts the row from its context and cannot copy it. The discrepancy is the mean over the passes.
+    """
+    squared_error = torch.zeros_like(x)
+    discrepancies = []
+    for hidden in [mask.expand(len(x), -1) for mask in network.masks] or [None]:
+        if with_discrepancy:
+            output = network(x, hidden)
+            reconstruction = output.reconstruction
+            discrepancies.append(output.discrepancy)
+        else:
+            reconstruction = network.reconstruct(x, hidden)
+        counted = 1.0 if hidden is None else hidden[..., None]
+        squared_error += (reconstruction - x) ** 2 * counted
+    return squared_error, torch.stack(discrepancies).mean(dim=0) if discrepancies else None
+
+
+def window_errors(
+    network: ReconstructionNetwork, windows: WindowSet, device: torch.device, *, with_discrepancy: bool
+) -> Iterator[WindowErrors]:
+    """Run the network on all windows, one batch at a time; see `batch_errors`.
+
+    Parameters
+    ----------
+    network : ReconstructionNetwork
+        Trained, in evaluation mode, on `device`.
+    windows : WindowSet
+        Windows to reconstruct.
+    device : torch.device
+        Where the network is.
+    with_discrepancy : bool
+        Whether to compute the discrepancy; the network then needs associations.
+
+    Yields
+    ------
+    errors : WindowErrors
+    """
+
+    def run(x: Tensor) -> dict[str, Tensor]:
+        squared_error, discrepancy = batch_errors(network, x, with_discrepancy=with_discrepancy)
+        output = {"squared_error": squared_error}
+        return output if discrepancy is None else output | {"discrepancy": discrepancy}
+
+    recorded = Recorded(run)
+    with network.frozen():
+        for starts, x in windows.batches(SCORING_BATCH):
+            yield WindowErrors(starts, **recorded(send(x, device)))
+
+
+@dataclass(frozen=True)
+class PositionCalibration:
+    """Typical error and discrepancy at each position of a window.
+
+    A row at a window's edge has context on one side only, so its error is larger.
+
+    Parameters
+    ----------
+    error : ndarray of shape (window_size,)
+        Geometric mean of the squared error at each position, divided by the mean over positions.
+    center, spread : ndarray of shape (window_size, n_priors)
+        Mean and standard deviation of the discrepancy; no columns without a discrepancy.
+    """
+
+    error: NDArray[np.float64]
+    center: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    @classmethod
+    def fit(cls, batches: Iterable[WindowErrors]) -> PositionCalibration:
+        """Fit on the errors of training windows."""
+        errors, discrepancies = [], []
+        for _, squared_error, discrepancy in batches:
+            errors.append(squared_error.mean(dim=-1).double().cpu().numpy())
+            none = squared_error.new_empty(*squared_error.shape[:2], 0)
+            discrepancies.append((none if discrepancy is None else discrepancy).double().cpu().numpy())
+        # A few windows with a huge error move a geometric mean less than a mean.
+        typical = np.exp(np.log(np.maximum(np.concatenate(errors), MIN_ERROR)).mean(axis=0))
+        every = np.concatenate(discrepancies)  # (window, time, prior)
+        spread = every.std(axis=0)
+        floor = MIN_SPREAD_FRACTION * np.maximum(np.median(spread, axis=0), MIN_SPREAD)
+        return cls(typical / typical.mean(), every.mean(axis=0), np.maximum(spread, floor))
+
+    def level_error(self, squared_error: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Squared error, (batch, time, channel), divided by the typical error of its position."""
+        return squared_error / self.error.astype(np.float32)[:, None]
+
+    def closeness(self, discrepancy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(center - D) / spread, (batch, time, prior): large where S is unusually close to the prior."""
+        return ((self.center - discrepancy) / self.spread).astype(np.float32)
+
+
+class RowErrors(NamedTuple):
+    """Errors of each row over the windows that contain it.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (n_rows, n_channels)
+        Arithmetic mean of the squared errors, in squared standard deviations of the training series.
+    geometric_mean : ndarray of shape (n_rows, n_channels)
+        Geometric mean of the squared errors. A normal row beside an anomaly has a large error only in windows that
+        also contain the anomaly; the geometric mean stays small there.
+    closeness : ndarray of shape (n_rows, n_priors)
+        Mean standardised closeness of S to each prior; no columns without a discrepancy.
+    """
+
+    mean: NDArray[np.float32]
+    geometric_mean: NDArray[np.float32]
+    closeness: NDArray[np.float32]
+
+
+def average_over_windows(
+    batches: Iterable[WindowErrors], positions: PositionCalibration, n_rows: int, n_channels: int
+) -> RowErrors:
+    """Average window errors over the windows that contain each row.
+
+    Parameters
+    ----------
+    batches : iterable of WindowErrors
+        Errors of windows that together contain every row.
+    positions : PositionCalibration
+        Typical errors by position.
+    n_rows, n_channels : int
+        Shape of the series.
+
+    Returns
+    -------
+    errors : RowErrors
+    """
+    average = None
+    for starts, squared_error, discrepancy in batches:
+        levelled = positions.level_error(squared_error.cpu().numpy())
+        columns = [levelled, np.log(levelled + ERROR_FLOOR)]
+        if discrepancy is not None:
+            columns.append(positions.closeness(discrepancy.cpu().numpy()))
+        values = np.concatenate(columns, axis=-1)  # (batch, time, column)
+        if average is None:
+            average = OverlapAverage(n_rows, values.shape[-1])
+        average.add(starts, values)
+    assert average is not None, "a series has at least one window"
+    rows = average.average()
+    logarithm = rows[:, n_channels : 2 * n_channels]
+    return RowErrors(rows[:, :n_channels], np.exp(logarithm, out=logarithm), rows[:, 2 * n_channels :])
