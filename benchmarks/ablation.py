@@ -1,22 +1,10 @@
-"""What does each part of the association discrepancy add? ``python -m benchmarks.ablation``.
+"""Which part of the association discrepancy adds to detection? ``python -m benchmarks.ablation``.
 
-A variant is the flagship with a part replaced, by another or by a placebo. It is trained once for each series and
-seed and scored by every rule; a rule that reads the discrepancy is compared with the reconstruction alone of the
-same network.
+A variant is the flagship with one part replaced by another or by a placebo. It is trained once per series and seed and
+scored by every rule; a rule with the discrepancy is compared with the reconstruction of the same network.
 
-The command as it stands changes one part at a time, on the first series of each group, with one seed and the
-semi-supervised protocol. ``--full`` crosses all parts, on all series, with three seeds and both protocols. Options
-that are given win over both, and cells that another setting of the command has finished are not run again.
-
-Examples
---------
-The small setting, two cells at a time::
-
-    python -m benchmarks.ablation --n-jobs 2
-
-The same variants on all development series with three seeds::
-
-    python -m benchmarks.ablation --n-jobs 2 --all-series --seeds 0 1 2 --name ablation-all
+By default the command runs the first series of each group, one seed, semi-supervised. ``--full`` runs all variants,
+series, seeds and protocols. Options that are given take precedence, and finished cells are not run again.
 """
 
 from __future__ import annotations
@@ -24,8 +12,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from .ablation_methods import BASELINE, CROSS, EPOCH_SIZE, FURTHER, METHODS, PLACEBO, SMALL
-from .ablation_tables import rule_lines, sections
+from .ablation_methods import BASELINE, EPOCH_SIZE, FURTHER, METHODS, PLACEBO, SMALL
+from .ablation_tables import sections
 from .command import (
     DEFAULT_SEEDS,
     add_run_options,
@@ -37,7 +25,7 @@ from .command import (
     study_settings,
 )
 from .contract import PROTOCOLS, SEMI_SUPERVISED
-from .methods import FLOOR_METHOD, select_methods
+from .methods import select_methods
 from .report import Study, write_report
 from .score_rules import REFERENCE_RULE
 from .series import ECG_ROWS, GROUP_NAMES, load_groups
@@ -46,16 +34,15 @@ from .summary import row_name
 TITLE = "Ablation"
 SMALL_METHODS = (SMALL, PLACEBO, BASELINE)
 SMALL_SERIES = 1
-# Half the detectors' default: what an association costs grows with the window's square.
-WINDOW = 48
+WINDOW = 48  # rows, half the default: the cost of an association grows with the square of the window
 REMARKS = (
-    "A variant is named by what it changes of the default: simultaneous minimax, local learnable prior, S carries the "
-    "values, detached trunk. Beside a detached trunk the reconstruction is plain TimesNet's to the bit, whatever the "
-    "association does; only `alternating`, which takes two steps a batch, trains the trunk otherwise.",
-    f"Training, for all networks: {EPOCH_SIZE} windows an epoch, otherwise the detectors' defaults.",
-    "All rules of a variant score one training; the seconds in the cost table are those of one training and all rules.",
-    "The rule `product` is the published score and comes unsmoothed, while the others are smoothed by the detector: "
-    "read it in the smoothed columns.",
+    "A variant is named by its changes of the default: simultaneous minimax, local learnable prior, output S · V, "
+    "detached trunk. Beside a detached trunk the reconstruction is plain TimesNet's to the bit, except for "
+    "`alternating`, which takes two steps per batch.",
+    f"Training, for all networks: {EPOCH_SIZE} windows per epoch, otherwise the detectors' defaults.",
+    "All rules of a variant score one training; the cost table has the seconds of one training and all rules.",
+    "The rule `product` is the published score and is not smoothed, while the others are: read it in the smoothed "
+    "columns.",
     "Signs were fixed beforehand: a small D is abnormal, but for `sum-wrong-sign` (a large one) and the contrast rules "
     "(close to the local prior and far from the grid).",
     f"The electrocardiogram is cut to its first {ECG_ROWS:,} rows.",
@@ -86,7 +73,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse
     options = parser.parse_args(arguments)
     if options.full:
         parser.set_defaults(
-            methods=[*SMALL_METHODS, FURTHER, CROSS],
+            methods=[*SMALL_METHODS, FURTHER],
             first_series=None,
             seeds=list(DEFAULT_SEEDS),
             protocols=list(PROTOCOLS),
@@ -122,10 +109,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         command=command_text("benchmarks.ablation", arguments),
         settings=settings,
         reference=row_name("default", REFERENCE_RULE),
-        floor=FLOOR_METHOD,
         n_missing=n_missing,
         remarks=remarks,
-        lines=rule_lines,
         sections=sections,
     )
     for path in write_report(records, options.out, study):

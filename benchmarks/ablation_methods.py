@@ -1,16 +1,14 @@
-"""What the ablation varies: the training of the association, its prior, what carries the values, the trunk, the score.
+"""Variants of the flagship for the ablation: training of the association, prior, attention, trunk, score.
 
-Every level of a factor is a value of a public parameter, or a subclass of the flagship that overrides one method; a
-variant has one level of each factor. Training dominates the cost and the score rules only read what a trained network
-says, so a variant is trained once and scored by all of them.
+A level of a factor is a value of a public parameter, or a subclass of the flagship that overrides one method. A variant
+has one level of each factor. It is trained once and scored by every rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import product
 from types import new_class
 from typing import Any
 
@@ -18,20 +16,20 @@ import torch
 from torch import Tensor
 
 from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
-from timesad.nn import AnomalyAttention, GridPrior, LocalPrior, TimesNetDiscrepancyNetwork
-from timesad.nn.association import Associations
+from timesad.nn import AnomalyAttention, AssociationSettings, LocalPrior, TimesNetDiscrepancyNetwork
+from timesad.nn.association import Associations, Prior
 from timesad.nn.minimax import maximise_phase, minimise_phase
-from timesad.training import Phase
+from timesad.scoring import RECONSTRUCTION_PLUS_DISCREPANCY
+from timesad.training import Phase, TrainingSettings
 
 from .contract import Method, Setup, index_methods
-from .equal_size import OFFICIAL_WEIGHT
-from .historic_mistakes import DoubleMaximise, IdenticalLosses, LooksThroughPrior, SwappedPhases
+from .grid_prior import GridPrior, jensen_shannon
+from .historic_mistakes import DoubleMaximise, IdenticalLosses, MixesPrior, SwappedPhases
 from .methods import METHODS as PEERS
 from .score_rules import REFERENCE_RULE, EveryRule, ScoreRule
 
 __all__ = [
     "BASELINE",
-    "CROSS",
     "EPOCH_SIZE",
     "FACTORS",
     "FURTHER",
@@ -44,58 +42,75 @@ __all__ = [
 ]
 
 SMALL = "small"
-CROSS = "cross"
 PLACEBO = "placebo"
 FURTHER = "further"
 BASELINE = "baseline"
 PEER_BASELINES = ("window-pca", "random-score")
 
-# Windows an epoch, for all networks alike. A quarter of the default: on long series plain TimesNet ends with a held-out
-# error up to a sixth higher and ranks rows the same, and a study of this many trainings becomes a matter of minutes.
-EPOCH_SIZE = 512
-
-NOISE_SEED = 0  # the noise of the placebos is the same in every run; what the seed of a run varies is the network
-NEAR_ROWS = 8  # the default patch: as far as a row's neighbours are hidden with it
-DOUBLED = 2.0  # reconstructions a step: as many as the simultaneous schedule counts
+EPOCH_SIZE = 512  # windows in an epoch, half the default, so that the study takes less time
+NOISE_SEED = 0  # of the placebos, the same in every run; the seed of a run varies the network
+NEAR_ROWS = 8  # rows that a mask hides together
+DOUBLED = 2.0  # weight of the reconstruction in a step, as in the library's
+OFFICIAL_WEIGHT = 3.0  # k of the official code
 
 
 # Score rules
 
 RULES = (
-    ScoreRule(REFERENCE_RULE, "reconstruction"),
-    ScoreRule("discrepancy", "discrepancy"),
-    ScoreRule("product", "product"),
-    ScoreRule("sum", "sum"),
-    # The sign of the seed question's score, as `historic_mistakes.AddsDiscrepancy` has it.
-    ScoreRule("sum-wrong-sign", "sum", (-1.0,)),
+    ScoreRule(REFERENCE_RULE, reconstruction=True),
+    ScoreRule("discrepancy", signs=(1.0,)),
+    ScoreRule("product", product=True),
+    ScoreRule("sum", reconstruction=True, signs=(1.0,)),
+    ScoreRule("sum-wrong-sign", reconstruction=True, signs=(-1.0,)),  # the sign of the seed question's score
 )
 # D(S, P_grid) - D(S, P_local): close to the local prior and far from the grid is abnormal. The local prior comes first.
 CONTRAST_SIGNS = (1.0, -1.0)
 CONTRAST_RULES = (
-    ScoreRule("contrast", "discrepancy", CONTRAST_SIGNS),
-    ScoreRule("sum-contrast", "sum", CONTRAST_SIGNS),
+    ScoreRule("contrast", signs=CONTRAST_SIGNS),
+    ScoreRule("sum-contrast", reconstruction=True, signs=CONTRAST_SIGNS),
 )
+
+
+class Ablated(TimesNetDiscrepancyDetector):
+    """The flagship with shorter epochs."""
+
+    def _training_settings(self) -> TrainingSettings:
+        return replace(super()._training_settings(), epoch_size=EPOCH_SIZE)
+
+
+class PlainTimesNet(TimesNetDetector):
+    """TimesNet with epochs as short."""
+
+    def _training_settings(self) -> TrainingSettings:
+        return replace(super()._training_settings(), epoch_size=EPOCH_SIZE)
 
 
 # Training: what the gradient of D moves
 
 
+class Alternating(TimesNetDiscrepancyDetector):
+    """The phases of the paper's text, each with a step of its own."""
+
+    def _phases(self) -> tuple[Phase, ...]:
+        return Phase("maximise", maximise_phase, 1.0), Phase("minimise", minimise_phase, 1.0)
+
+
 class MaximiseOnly(TimesNetDiscrepancyDetector):
-    """S flees P; P's widths stay as they were drawn."""
+    """S moves away from P; the widths of P keep their initial values."""
 
     def _phases(self) -> tuple[Phase, ...]:
         return (Phase("maximise", maximise_phase, DOUBLED),)
 
 
 class MinimiseOnly(TimesNetDiscrepancyDetector):
-    """P learns S; S serves the reconstruction alone."""
+    """P moves towards S; the reconstruction alone trains S."""
 
     def _phases(self) -> tuple[Phase, ...]:
         return (Phase("minimise", minimise_phase, DOUBLED),)
 
 
 class Untrained(TimesNetDiscrepancyDetector):
-    """A placebo: no step is ever taken, so the network stays as it was drawn."""
+    """A placebo: no step of training, so the network keeps its initial weights."""
 
     def _phases(self) -> tuple[Phase, ...]:
         return ()
@@ -105,7 +120,7 @@ class Untrained(TimesNetDiscrepancyDetector):
 
 
 class FixedLocalPrior(LocalPrior):
-    """The width of a raw value of 0, which the learnable widths start around, for every row and head."""
+    """The width of a raw value of 0, around which the learnable widths start, for every row and head."""
 
     def precision(self, raw: Tensor) -> Tensor:
         """1 / 2σ² of a raw value of 0."""
@@ -113,36 +128,65 @@ class FixedLocalPrior(LocalPrior):
 
 
 class ShuffledGridPrior(GridPrior):
-    """A placebo: the grid's weights, dealt out anew to the rows of each cycle.
+    """A placebo: the grid's weights, permuted among the rows of each cycle. Phases then have no meaning."""
 
-    Every cycle keeps its mass and every association its evenness; which phase a row lies at says nothing any more.
-    """
-
-    def _of_period(self, index: int, opened: Tensor) -> Tensor:
+    def _of_period(self, index: int, shares: Tensor) -> Tensor:
         cycle = torch.arange(self.window_size) // self.periods[index]
         noise = torch.rand(self.window_size, generator=torch.Generator().manual_seed(NOISE_SEED))
-        return super()._of_period(index, opened)[..., (cycle + noise).argsort().to(opened.device)]
+        return super()._of_period(index, shares)[..., (cycle + noise).argsort().to(shares.device)]
+
+
+class Grid(TimesNetDiscrepancyDetector):
+    """The grid prior over the periods of the series."""
+
+    def _priors(self) -> list[Prior]:
+        return [GridPrior(self.window_size, self.periods_.tolist(), self.period_weights_.tolist())]
+
+
+class Contrast(Grid):
+    """The local and the grid prior."""
+
+    def _priors(self) -> list[Prior]:
+        return [LocalPrior(self.window_size), *super()._priors()]
 
 
 class FixedWidth(TimesNetDiscrepancyDetector):
-    """A placebo of learning: the local prior with one width that nothing moves."""
+    """A placebo of learning: the local prior with one fixed width."""
 
-    def _priors(self) -> list[LocalPrior | GridPrior]:
+    def _priors(self) -> list[Prior]:
         return [FixedLocalPrior(self.window_size)]
 
 
 class ShuffledPhases(TimesNetDiscrepancyDetector):
     """A placebo of periods: the grid prior with its phases shuffled."""
 
-    def _priors(self) -> list[LocalPrior | GridPrior]:
+    def _priors(self) -> list[Prior]:
         return [ShuffledGridPrior(self.window_size, self.periods_.tolist(), self.period_weights_.tolist())]
+
+
+# Divergence and trunk
+
+
+class JensenShannon(TimesNetDiscrepancyDetector):
+    """A bounded divergence in place of the symmetric Kullback-Leibler divergence."""
+
+    def _association_settings(self) -> AssociationSettings:
+        return replace(super()._association_settings(), divergence=jensen_shannon)
+
+
+class JointTrunk(TimesNetDiscrepancyDetector):
+    """The attention's output is added to TimesNet's features, and both train together."""
+
+    def _build_network(self) -> TimesNetDiscrepancyNetwork:
+        settings = self._window_settings(), self._block_settings(), self._association_settings()
+        return self._network_class(*settings, detached=False)
 
 
 # Series association
 
 
 class RandomSeriesAttention(AnomalyAttention):
-    """Reports noise in the place of S, from a generator of its own, so that the trunk trains as it does beside S."""
+    """Noise in the place of S for the discrepancy; the output is that of S, so the trunk trains as usual."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -161,13 +205,13 @@ class RandomSeriesNetwork(TimesNetDiscrepancyNetwork):
 
 
 class RandomSeries(TimesNetDiscrepancyDetector):
-    """A placebo: D compares P with noise of S's shape, drawn anew for every window."""
+    """A placebo: D compares P with noise of S's shape, new for every window."""
 
     _network_class = RandomSeriesNetwork
 
 
 class LookAwayAttention(AnomalyAttention):
-    """S forbids a row itself and its neighbours: what is left are rows further away, and other cycles."""
+    """S without the row itself and its neighbours: rows further away, and other cycles, remain."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Associations]:
         associations = super().forward(x)[1]
@@ -186,7 +230,7 @@ class LookAwayNetwork(TimesNetDiscrepancyNetwork):
 
 
 class LookAway(TimesNetDiscrepancyDetector):
-    """No row is associated with what lies next to it."""
+    """No row attends to rows next to it."""
 
     _network_class = LookAwayNetwork
 
@@ -203,7 +247,7 @@ class Level:
     name : str
         Unique among the levels of all factors.
     what : str
-        For the table of variants.
+        Description for the table of variants.
     parameters : mapping, default={}
         The flagship's parameters that differ.
     override : type or None, default=None
@@ -221,49 +265,51 @@ class Level:
 
 # The first level of a factor is its default.
 TRAINING = (
-    Level("simultaneous", "S flees P and P learns S in one step"),
-    Level("alternating", "a step for each phase, so the trunk takes two a batch", {"schedule": "alternating"}),
-    Level("off", "no minimax: D is measured and not trained on", {"schedule": "off"}),
-    Level("maximise-only", "S flees P", override=MaximiseOnly),
-    Level("minimise-only", "P learns S", override=MinimiseOnly),
+    Level("simultaneous", "S moves away from P and P towards S in one step"),
+    Level("alternating", "a step for each phase, so the trunk takes two per batch", override=Alternating),
+    Level("off", "no minimax: D is measured and not trained on", {"discrepancy_weight": 0}),
+    Level("maximise-only", "S moves away from P", override=MaximiseOnly),
+    Level("minimise-only", "P moves towards S", override=MinimiseOnly),
     Level("identical-losses", "mistake: both losses stop the same gradients", override=IdenticalLosses),
-    Level("swapped-phases", "mistake: S learns P and P flees S", override=SwappedPhases),
-    Level("double-maximise", "mistake: S flees P and P flees S", override=DoubleMaximise),
+    Level("swapped-phases", "mistake: S moves towards P and P away from S", override=SwappedPhases),
+    Level("double-maximise", "mistake: S and P move away from each other", override=DoubleMaximise),
 )
 FIXED_WIDTH = Level(
     "fixed-width", "placebo: the same Gaussian with one width for all rows, never learned", override=FixedWidth
 )
-GRID = Level("grid", "Gaussian over phase and cycle of the learned periods", {"prior": "grid"})
+GRID = Level("grid", "Gaussian over phase and cycle of the periods", override=Grid)
 PRIORS = (
     Level("local", "Gaussian over time, learnable widths"),
     FIXED_WIDTH,
     GRID,
     Level("shuffled-phases", "placebo: the grid with its rows shuffled in each cycle", override=ShuffledPhases),
-    Level("contrast", "local and grid", {"prior": "contrast"}, more_rules=CONTRAST_RULES),
+    Level("contrast", "local and grid", override=Contrast, more_rules=CONTRAST_RULES),
 )
 ATTENTION = (
-    Level("series", "S carries the values"),
-    Level("mixed", "mistake: (P + S) / 2 carries the values", override=LooksThroughPrior),
+    Level("series", "the output is S · V"),
+    Level("mixed", "mistake: the output is (P + S) / 2 · V", override=MixesPrior),
 )
-JOINT = Level("joint", "association and TimesNet train together", {"association_trunk": "joint"})
+JOINT = Level("joint", "association and TimesNet train together", override=JointTrunk)
 TRUNK = (
-    Level("detached", "the association reads TimesNet's features and trains none of them"),
+    Level("detached", "the association reads TimesNet's features and does not train them"),
     JOINT,
 )
 FACTORS = (TRAINING, PRIORS, ATTENTION, TRUNK)
 
 UNTRAINED = Level("untrained", "placebo: no step of training", override=Untrained)
 RANDOM_SERIES = Level(
-    "random-series", "placebo: noise in the place of S; what is left in D is P's width", override=RandomSeries
+    "random-series", "placebo: noise in the place of S; only P's width is left in D", override=RandomSeries
 )
 
-# Beside the factors: what D and its weight are, and where S may look.
-JENSEN_SHANNON = Level("jensen-shannon", "a bounded divergence in the place of the symmetric KL", {"divergence": "js"})
+# Beside the factors: the divergence, the weight of D, and the reach of S.
+JENSEN_SHANNON = Level(
+    "jensen-shannon", "a bounded divergence in the place of the symmetric KL", override=JensenShannon
+)
 WEIGHTS = tuple(
-    Level(f"k-{k:g}", f"k = {k:g} in the place of the one that gives both terms one size", {"discrepancy_weight": k})
+    Level(f"k-{k:g}", f"k = {k:g} in the place of the balanced one", {"discrepancy_weight": k})
     for k in (0.1, OFFICIAL_WEIGHT)
 )
-LOOK_AWAY = Level("look-away", f"S forbids all rows nearer than {NEAR_ROWS}", override=LookAway)
+LOOK_AWAY = Level("look-away", f"S without rows nearer than {NEAR_ROWS}", override=LookAway)
 
 
 @dataclass(frozen=True)
@@ -280,13 +326,8 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The changes' names, or "default": the same in a small and in a full study, which then share their cells."""
+        """Names of the changes, or "default"."""
         return ".".join(level.name for level in self.changes) or "default"
-
-    def has(self, level: Level, factor: Sequence[Level]) -> bool:
-        """Return whether it is at this level of the factor."""
-        changed = [change for change in self.changes if change in factor]
-        return level in changed if changed else level is factor[0]
 
     @property
     def rules(self) -> tuple[ScoreRule, ...]:
@@ -299,9 +340,8 @@ class Variant:
         parameters = {name: value for level in self.changes for name, value in level.parameters.items()}
         detector = combine(overrides)(
             window_size=setup.window,
-            epoch_size=EPOCH_SIZE,
+            score=RECONSTRUCTION_PLUS_DISCREPANCY,
             random_state=setup.seed,
-            score_rule="product",
             **parameters,
         )
         return EveryRule(detector, self.rules)
@@ -309,40 +349,36 @@ class Variant:
 
 @cache
 def combine(overrides: tuple[type[TimesNetDiscrepancyDetector], ...]) -> type[TimesNetDiscrepancyDetector]:
-    """Return the flagship with all of these overrides; they touch different methods, so their order does not matter."""
+    """Return the flagship with all of these overrides, which touch different methods."""
     if not overrides:
-        return TimesNetDiscrepancyDetector
-    combined: type[TimesNetDiscrepancyDetector] = new_class("And".join(o.__name__ for o in overrides), overrides)
+        return Ablated
+    name = "And".join(override.__name__ for override in overrides)
+    combined: type[TimesNetDiscrepancyDetector] = new_class(name, (*overrides, Ablated))
     return combined
 
 
 def build(setup: Setup, *, variant: Variant) -> EveryRule:
-    """Build a variant; a function at module level, because methods travel to other processes."""
+    """Build a variant; a function at module level, because methods are pickled."""
     return variant.build(setup)
 
 
-def plain_timesnet(setup: Setup) -> TimesNetDetector:
-    """Build the network without associations, trained as the variants are."""
-    return TimesNetDetector(window_size=setup.window, epoch_size=EPOCH_SIZE, random_state=setup.seed)
+def plain_timesnet(setup: Setup) -> PlainTimesNet:
+    """Build the network without associations, trained as the variants."""
+    return PlainTimesNet(window_size=setup.window, random_state=setup.seed)
 
 
-def crossed() -> list[Variant]:
-    """Return a variant for every combination of levels: the default, single changes factor by factor, the others."""
-    combinations = [levels[::-1] for levels in product(*reversed(FACTORS))]
-    variants = [
-        Variant(tuple(level for level, factor in zip(levels, FACTORS, strict=True) if level is not factor[0]))
-        for levels in combinations
-    ]
-    return sorted(variants, key=lambda variant: len(variant.changes))
+# Beside a detached trunk no level changes the reconstruction. These show a joint one: without a minimax, with
+# (P + S) / 2 as the attention, with the identical losses, and with the correction that is often offered.
+JOINT_VARIANTS = ("off.joint", "mixed.joint", "identical-losses.joint", "swapped-phases.mixed.joint")
+LEVELS = {level.name: level for factor in FACTORS for level in factor}
+SMALL_VARIANTS = (
+    Variant(),
+    *(Variant((level,)) for factor in FACTORS for level in factor[1:]),
+    *(Variant(tuple(LEVELS[name] for name in names.split("."))) for names in JOINT_VARIANTS),
+)
 
 
-# Beside a detached trunk no level can touch the reconstruction. These show what a joint one does: without a minimax,
-# with the two historic losses, and with the values carried by (P + S) / 2, alone and with the phases swapped, which is
-# the correction that is often offered.
-JOINT_IN_SMALL = ("off.joint", "mixed.joint", "identical-losses.joint", "swapped-phases.mixed.joint")
-
-
-# With noise for S and one width for P, D is noise alone.
+# With noise for S and one width for P, D is only noise.
 PLACEBO_VARIANTS = (
     Variant((UNTRAINED,)),
     Variant((RANDOM_SERIES,)),
@@ -355,21 +391,14 @@ FURTHER_VARIANTS = (
 )
 
 
-def family(variant: Variant) -> str:
-    """Return "small" for the default, single changes of a factor and a few joint trunks, else what it belongs to."""
-    if variant in PLACEBO_VARIANTS:
-        return PLACEBO
-    if variant in FURTHER_VARIANTS:
-        return FURTHER
-    return SMALL if len(variant.changes) <= 1 or variant.name in JOINT_IN_SMALL else CROSS
-
-
-VARIANTS = {variant.name: variant for variant in (*crossed(), *PLACEBO_VARIANTS, *FURTHER_VARIANTS)}
+FAMILIES = {SMALL: SMALL_VARIANTS, PLACEBO: PLACEBO_VARIANTS, FURTHER: FURTHER_VARIANTS}
+VARIANTS = {variant.name: variant for variants in FAMILIES.values() for variant in variants}
 METHODS = index_methods(
     (
         *(
-            Method(name, family(variant), partial(build, variant=variant), scores=tuple(r.name for r in variant.rules))
-            for name, variant in VARIANTS.items()
+            Method(v.name, family, partial(build, variant=v), scores=tuple(rule.name for rule in v.rules))
+            for family, variants in FAMILIES.items()
+            for v in variants
         ),
         Method("timesnet", BASELINE, plain_timesnet),
         *(replace(PEERS[name], family=BASELINE) for name in PEER_BASELINES),

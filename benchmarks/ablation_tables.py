@@ -1,18 +1,16 @@
-"""The ablation's own tables and picture: variants by rules, and what a rule adds to its network's reconstruction."""
+"""Tables of the ablation: variants by rules, and each rule minus its network's reconstruction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .ablation_methods import CROSS, FACTORS, METHODS, SMALL, VARIANTS
+from .ablation_methods import FACTORS, VARIANTS
 from .contract import Record
 from .measure import HEAD_METRIC
 from .measure import VARIANTS as VERSIONS
-from .picture import Line
 from .report import comparison_table, markdown_table, number, paired
 from .score_rules import REFERENCE_RULE
 from .summary import (
-    Summary,
     group_kinds,
     group_means,
     mean_or_none,
@@ -21,15 +19,14 @@ from .summary import (
     series_values,
 )
 
-__all__ = ["rule_lines", "sections"]
+__all__ = ["sections"]
 
-# Fixed before any run: what a discrepancy that means something must beat, by the same rule.
+# Fixed before any run: a discrepancy with information must beat these by the same rule.
 PLACEBOS = {
     "default": ("fixed-width.random-series", "random-series", "untrained", "fixed-width"),
     "grid": ("fixed-width.random-series", "shuffled-phases"),
     "contrast": ("fixed-width.random-series",),
 }
-CROSSED = tuple(name for name in VARIANTS if METHODS[name].family in (SMALL, CROSS))
 RULES = tuple(dict.fromkeys(rule.name for variant in VARIANTS.values() for rule in variant.rules))
 
 
@@ -54,23 +51,8 @@ def variants_table(means: dict[str, float | None]) -> str:
     return markdown_table(["variant", *RULES], rows)
 
 
-def main_effects_table(means: dict[str, float | None]) -> str:
-    """Return a level a row, a rule a column: the mean over all variants at that level."""
-    crossed = [VARIANTS[name] for name in present(means) if name in CROSSED]
-    rows = []
-    for factor in FACTORS:
-        for level in factor:
-            at_level = [variant for variant in crossed if variant.has(level, factor)]
-            of_rule = [
-                [means[row_name(variant.name, rule)] for variant in at_level if row_name(variant.name, rule) in means]
-                for rule in RULES
-            ]
-            rows.append([level.name, str(len(at_level)), *(number(mean_or_none(values)) for values in of_rule)])
-    return markdown_table(["level", "variants", *RULES], rows)
-
-
 def levels_table() -> str:
-    """Return what every level is, factor by factor, and those beside the factors."""
+    """Return the description of every level."""
     levels = dict.fromkeys(level for factor in FACTORS for level in factor)
     beside = {change: None for variant in VARIANTS.values() for change in variant.changes if change not in levels}
     return markdown_table(["level", "what it is"], [[level.name, level.what] for level in (*levels, *beside)])
@@ -105,8 +87,6 @@ def sections(records: Sequence[Record]) -> list[str]:
     for version in VERSIONS:
         means = row_means(records, version)
         parts += [f"## VUS-PR by variant and rule, {version} scores, mean over groups\n", variants_table(means)]
-        if set(CROSSED) <= set(present(names)):
-            parts += [f"### Main effects, {version} scores\n", main_effects_table(means)]
     parts += ["## Levels\n", levels_table()]
     questions = (
         ("Does the discrepancy add anything? Each rule minus the network's reconstruction", "row", added_pairs(names)),
@@ -119,14 +99,3 @@ def sections(records: Sequence[Record]) -> list[str]:
             if compared:
                 parts += [f"### {version.capitalize()} scores\n", comparison_table(compared, label)]
     return parts
-
-
-def rule_lines(summaries: Sequence[Summary]) -> list[Line]:
-    """Return a line for each variant, a point for each rule, and a bar for each baseline."""
-    of_row = {summary.method: summary for summary in summaries}
-    lines = []
-    for name in present(of_row):
-        rows = {rule.name: of_row.get(row_name(name, rule.name)) for rule in VARIANTS[name].rules}
-        lines.append(Line(name, {rule: row.mean for rule, row in rows.items() if row is not None}))
-    baselines = [summary for summary in summaries if summary.method in METHODS]
-    return [*lines, *(Line(summary.method, {}, summary.mean, summary.seed_spread) for summary in baselines)]

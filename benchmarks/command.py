@@ -66,7 +66,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--seeds", type=int, nargs="+", default=list(DEFAULT_SEEDS), metavar="SEED")
     how.add_argument("--n-jobs", type=int, default=1, help="cells at a time")
-    how.add_argument("--backend", default="threading", help="joblib backend (default: threading)")
     how.add_argument("--isolation", choices=ISOLATIONS, default=PROCESS_ISOLATION)
     how.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, help="seconds a cell (default: %(default)g)")
     how.add_argument("--threads", type=int, default=1, help="threads of each cell")
@@ -170,7 +169,6 @@ def run_study(
         cells,
         options.cells,
         n_jobs=options.n_jobs,
-        backend=options.backend,
         isolation=options.isolation,
         timeout=options.timeout,
         retry=options.retry,

@@ -65,18 +65,7 @@ def bootstrap_interval(groups: Sequence[FloatArray], seed: int = 0) -> tuple[flo
 
 
 def compare(values: Mapping[SeriesKey, float], other: Mapping[SeriesKey, float]) -> Comparison | None:
-    """Compare two methods.
-
-    Parameters
-    ----------
-    values, other : mapping of (group, series) to float
-        One value a series, already averaged over seeds.
-
-    Returns
-    -------
-    Comparison or None
-        None where no series is in common.
-    """
+    """Compare two methods by their values for each series; None if they have no series in common."""
     groups = differences_by_group(values, other)
     if not groups:
         return None

@@ -1,12 +1,11 @@
-"""What a method, a setting and a protocol are: the words that every benchmark command shares.
+"""Method, setting and protocol: the terms that all benchmark commands share.
 
-A benchmark is a registry of :class:`Method` run over series. A new study (an ablation, say) is another
-registry given to :func:`benchmarks.harness.run_cells`; nothing else changes.
+A benchmark runs a registry of `Method` on series. A new study is another registry, given to `benchmarks.command.run`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,16 +19,17 @@ SEMI_SUPERVISED = "semi-supervised"
 UNSUPERVISED = "unsupervised"
 PROTOCOLS = (SEMI_SUPERVISED, UNSUPERVISED)
 PROTOCOL_SENTENCES = {
-    SEMI_SUPERVISED: "fit on the first `train_size` rows, score and evaluate **all** rows (as TSB-AD does)",
-    UNSUPERVISED: "fit on all rows, score and evaluate the same rows; labels are never seen",
+    SEMI_SUPERVISED: "fit on the first `train_size` rows, evaluate **all** rows (as TSB-AD does). Our detectors give "
+    "`decision_scores_` for the rows fitted and `decision_function` for the others; peers score all rows with "
+    "`decision_function`",
+    UNSUPERVISED: "fit on all rows, evaluate `decision_scores_` of the same rows; no method sees labels",
 }
 
-# Families of methods: what is not ours does not change with timesad's source.
+# Families of methods that do not change with timesad's source.
 PYOD_SERIES = "pyod-series"
 PYOD_ROWS = "pyod-rows"
 SIMPLE = "simple"
-FULL_SIZE = "full-size"
-PEER_FAMILIES = (PYOD_SERIES, PYOD_ROWS, SIMPLE, FULL_SIZE)
+PEER_FAMILIES = (PYOD_SERIES, PYOD_ROWS, SIMPLE)
 
 PERIOD_WINDOW = "period"
 STANDARD_SCALING = "standard"
@@ -49,7 +49,7 @@ class Detector(Protocol):
     decision_scores_: FloatArray
 
     def fit(self, X: FloatArray) -> Any:
-        """Learn from rows (n_timestamps, n_channels) and leave their scores in ``decision_scores_``."""
+        """Fit on rows (n_timestamps, n_channels) and set ``decision_scores_`` to their scores."""
 
     def decision_function(self, X: FloatArray) -> FloatArray:
         """Return one score a row, larger = more abnormal."""
@@ -57,7 +57,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """What a method may know about a cell before it sees a row.
+    """What a method may use of a cell before it reads a row.
 
     Parameters
     ----------
@@ -65,15 +65,12 @@ class Setup:
         Window length in rows, the same for every windowed method.
     n_channels : int
         Channels of the series.
-    n_fit_rows : int
-        Rows that ``fit`` will get.
     seed : int
         Seed of this repetition.
     """
 
     window: int
     n_channels: int
-    n_fit_rows: int
     seed: int
 
 
@@ -94,11 +91,17 @@ class Method:
         Whether the seed matters. Other methods run for the first seed only.
     transductive : bool, default=False
         Scores only the rows it was fitted on, so it has no semi-supervised cell.
+    novelty : bool, default=False
+        Whether ``decision_function`` presumes new rows. The semi-supervised protocol then takes ``decision_scores_``
+        for the rows fitted. Part of a cell's digest only if True.
     note : str, default=""
-        What a reader of the table must know, for instance a size other than the method's default.
+        For the reader of the table, for instance a size other than the method's default.
+    novelty : bool, default=False
+        Whether the detector distinguishes training rows from new rows. The semi-supervised protocol then takes
+        ``decision_scores_`` for the rows fitted and ``decision_function`` for the others.
     scores : tuple of str, default=()
-        Names of the columns, where one fit gives several scores a row, (n_timestamps, n_scores). Each is then a row of
-        the tables, "NAME / SCORE", and all of them share the cell's seconds.
+        Names of the columns, where one fit gives several scores per row, (n_timestamps, n_scores). Each is then a row
+        of the tables, "NAME / SCORE" ("NAME" for the empty string), and all share the cell's seconds.
     """
 
     name: str
@@ -106,13 +109,15 @@ class Method:
     build: Callable[[Setup], Detector]
     stochastic: bool = True
     transductive: bool = False
+    novelty: bool = False
     note: str = ""
     scores: tuple[str, ...] = ()
+    novelty: bool = False
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for all methods of a run.
+    """Settings that all methods of a run share.
 
     Parameters
     ----------
@@ -143,16 +148,21 @@ class Settings:
             raise ValueError(f"threads must be at least 1, got {self.threads!r}.")
 
 
-def index_methods(methods: tuple[Method, ...]) -> dict[str, Method]:
-    """Return the methods by name.
-
-    Raises
-    ------
-    ValueError
-        If two methods share a name: their cells would overwrite each other.
-    """
+def index_methods(methods: Sequence[Method]) -> dict[str, Method]:
+    """Return the methods by name; raise ValueError if two share one, because their cells would overwrite each other."""
     registry = {method.name: method for method in methods}
     if len(registry) != len(methods):
         names = [method.name for method in methods]
         raise ValueError(f"Method names must be unique, got twice: {sorted({n for n in names if names.count(n) > 1})}.")
     return registry
+
+
+def select_methods(names: Sequence[str], registry: Mapping[str, Method]) -> list[Method]:
+    """Return the methods with these names or families, in the registry's order; raise ValueError for other names."""
+    families = {method.family for method in registry.values()}
+    unknown = [name for name in names if name not in registry and name not in families]
+    if unknown:
+        raise ValueError(
+            f"Unknown methods {unknown}. Families: {', '.join(sorted(families))}. Methods: {', '.join(registry)}."
+        )
+    return [method for method in registry.values() if method.name in names or method.family in names]

@@ -49,18 +49,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one series with one seed under one protocol.
-
-    Parameters
-    ----------
-    method : Method
-    group : str
-        Name of the series' group.
-    series : Bunch
-    protocol : str
-    seed : int
-    settings : Settings
-    """
+    """One method on one series with one seed under one protocol."""
 
     method: Method
     group: str
@@ -89,7 +78,9 @@ class Cell:
             "train_size": int(self.series.train_size),
             "settings": asdict(self.settings),
         }
-        return identity | {SCORE_NAMES: list(self.method.scores)} if self.method.scores else identity
+        if self.method.scores:
+            identity[SCORE_NAMES] = list(self.method.scores)
+        return identity
 
     def digest(self) -> str:
         """Return a short hash of all that decides the cell's values, the library's source aside."""
@@ -102,6 +93,8 @@ class Cell:
             "series_checksum": series_checksum(self.series),
             "detector": describe_detector(self),
         }
+        if self.method.novelty:  # named only where it is set, so that no other cell's digest changes
+            decisive["novelty"] = True
         text = json.dumps(decisive, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARACTERS]
 
@@ -173,26 +166,14 @@ def plan(
     seeds: Sequence[int],
     settings: Settings,
 ) -> list[Cell]:
-    """Return the cells of a run, series by series, so that a run cut short has rows that can be compared.
+    """Return the cells of a run, series by series: a run that is cut short has rows that can be compared.
 
-    Parameters
-    ----------
-    methods : sequence of Method
-    groups : mapping of str to sequence of Bunch
-    protocols : sequence of str
-        Of "semi-supervised" and "unsupervised".
-    seeds : sequence of int
-        Methods that do not draw run for the first one only.
-    settings : Settings
-
-    Returns
-    -------
-    list of Cell
+    Methods that do not draw run for the first seed only.
 
     Raises
     ------
     ValueError
-        If a protocol is unknown, there is no seed, or a group names two series alike.
+        If a protocol is unknown, there is no seed, or a group has two series of one name.
     """
     unknown = [protocol for protocol in protocols if protocol not in PROTOCOLS]
     if unknown:
@@ -282,13 +263,12 @@ def run_cells(
     cells_dir: Path,
     *,
     n_jobs: int = 1,
-    backend: str = "threading",
     isolation: str = PROCESS_ISOLATION,
     timeout: float = DEFAULT_TIMEOUT,
     retry: Sequence[str] = (),
     on_record: Callable[[Record, int, int], None] | None = None,
 ) -> list[Record]:
-    """Run what is not finished yet and return all records.
+    """Run what is not finished yet and return all records, in the order they became known.
 
     Parameters
     ----------
@@ -297,24 +277,16 @@ def run_cells(
     cells_dir : Path
         Folder of the finished cells.
     n_jobs : int, default=1
-        Cells at a time; joblib's meaning.
-    backend : str, default="threading"
-        Any joblib backend. With process isolation the worker only waits for its cell's process, so threads are the
-        cheapest; "multiprocessing" workers may not start processes and need ``isolation="worker"``.
+        Cells at a time.
     isolation : {"process", "worker"}, default="process"
-        "process": each cell in a process of its own, with its own peak memory, killed after ``timeout``.
-        "worker": in joblib's worker itself, without memory figures and without a timeout; not for several threads.
+        "process": each cell in a new process, with its own peak memory, killed after ``timeout``. "worker": in this
+        process, without memory figures and without a timeout.
     timeout : float, default=600
         Seconds a cell.
     retry : sequence of str, default=()
         Statuses whose finished cells run again, for instance ("failed", "timeout").
     on_record : callable, default=None
         ``on_record(record, done, total)`` after each cell that ran.
-
-    Returns
-    -------
-    list of dict
-        One record a cell, in the order they became known.
 
     Raises
     ------
@@ -323,16 +295,8 @@ def run_cells(
     """
     if isolation not in ISOLATIONS:
         raise ValueError(f"isolation must be one of {ISOLATIONS}, got {isolation!r}.")
-    if backend == "multiprocessing" and isolation == PROCESS_ISOLATION:
-        raise ValueError(
-            "Workers of the 'multiprocessing' backend may not start processes. "
-            "Pass backend='threading' or 'loky', or isolation='worker'."
-        )
-    if isolation == NO_ISOLATION and backend == "threading" and n_jobs != 1:
-        raise ValueError(
-            "Threads would share one process's seeds and warnings. "
-            "Pass isolation='process', backend='loky' or n_jobs=1."
-        )
+    if isolation == NO_ISOLATION and n_jobs != 1:
+        raise ValueError("Threads would share one process's seeds and warnings. Pass isolation='process' or n_jobs=1.")
     if timeout <= 0:
         raise ValueError(f"timeout must be positive seconds, got {timeout!r}.")
     unknown = [status for status in retry if status not in STATUSES]
@@ -343,7 +307,7 @@ def run_cells(
     again = {_key(record) for record in known if record["status"] in retry and record["status"] != UNSUPPORTED}
     records = [record for record in known if _key(record) not in again]
     missing += [cell for cell in cells if _key(cell.identity()) in again]
-    for done, record in enumerate(_results(missing, cells_dir, n_jobs, backend, isolation, timeout), start=1):
+    for done, record in enumerate(_results(missing, cells_dir, n_jobs, isolation, timeout), start=1):
         records.append(record)
         if on_record is not None:
             on_record(record, done, len(missing))
@@ -354,8 +318,6 @@ def _key(record: Record) -> tuple[Any, ...]:
     return tuple(record[name] for name in ("protocol", "group", "series", "method", "seed"))
 
 
-def _results(
-    cells: Sequence[Cell], cells_dir: Path, n_jobs: int, backend: str, isolation: str, timeout: float
-) -> Iterator[Record]:
-    parallel = Parallel(n_jobs=n_jobs, backend=backend, return_as="generator_unordered")
+def _results(cells: Sequence[Cell], cells_dir: Path, n_jobs: int, isolation: str, timeout: float) -> Iterator[Record]:
+    parallel = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator_unordered")
     yield from parallel(delayed(finish)(cell, cells_dir, isolation=isolation, timeout=timeout) for cell in cells)

@@ -1,7 +1,7 @@
-"""Run a function in a process of its own that can be timed, weighed and killed.
+"""Run a function in a process of its own, with a timeout and its own peak memory.
 
-The processes are forked from a server that has already imported the heavy packages, so that a cell starts in
-milliseconds, with fresh memory and without the threads of the process that asked for it.
+The processes are forked from a server that has imported the large packages: a cell starts in milliseconds, with fresh
+memory and without the threads of the calling process.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ OK = "ok"
 FAILED = "failed"
 TIMEOUT = "timeout"
 
-# A process whose parent was killed ends itself so long after its time is over.
-ORPHAN_SECONDS = 10
-# A process that has answered gets so long to leave before it is killed.
-LEAVE_SECONDS = 1.0
+ORPHAN_SECONDS = 10  # after its timeout, a process whose parent was killed ends itself
+LEAVE_SECONDS = 1.0  # between a process's result and its end, before it is killed
 TRACEBACK_CHARACTERS = 2_000
 
 
@@ -33,9 +31,9 @@ class Outcome:
     Parameters
     ----------
     status : {"ok", "failed", "timeout"}
-        "failed" stands for an exception of the function as well as for the death of its process.
+        "failed" for an exception of the function or the death of its process.
     value : object, default=None
-        What the function returned.
+        Return value of the function.
     error : str, default=""
         Last line of the exception, or how the process ended.
     trace : str, default=""
@@ -62,7 +60,7 @@ def call_here(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outco
         return _failure(error)
 
 
-def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], timeout: float) -> None:
+def _run(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], timeout: float) -> None:
     if hasattr(signal, "alarm"):  # not on Windows
         signal.alarm(math.ceil(timeout) + ORPHAN_SECONDS)
     connection.send(call_here(function, arguments))
@@ -97,11 +95,11 @@ def call_isolated(
     Returns
     -------
     Outcome
-        Whatever happens inside, an outcome; a process that cannot be started is a failed one.
+        Never an exception; a process that cannot be started is a failed one.
     """
     context = process_context(preload)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(sender, function, arguments, timeout), daemon=True)
+    process = context.Process(target=_run, args=(sender, function, arguments, timeout), daemon=True)
     with receiver:
         with sender:
             try:

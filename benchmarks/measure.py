@@ -142,33 +142,19 @@ def first_lines(caught: list[warnings.WarningMessage]) -> list[str]:
 
 
 def measure(method: Method, series: Bunch, protocol: str, seed: int, settings: Settings) -> dict[str, Any]:
-    """Run one method on one series.
-
-    Parameters
-    ----------
-    method : Method
-        What to build and fit.
-    series : Bunch
-        data (n_timestamps, n_channels), target (n_timestamps,), train_size.
-    protocol : {"semi-supervised", "unsupervised"}
-        Which rows are fitted; all rows are scored and evaluated in both.
-    seed : int
-        Seed of this repetition. Sets the global generators too.
-    settings : Settings
-        What is the same for all methods.
+    """Run one method on one series; sets the global generators' seeds, too.
 
     Returns
     -------
     dict
-        ``raw`` and ``smoothed`` (each metric name to value), or, of a method with several scores, ``by_score`` with
-        both for each name; ``buffer`` and ``window`` in rows, ``fit_seconds``, ``score_seconds`` (wall),
-        ``cpu_seconds`` (both, all threads), ``memory_before_mb``, ``memory_peak_mb`` and ``warnings`` (first line of
-        each).
+        ``raw`` and ``smoothed`` (metric to value), or ``by_score`` with both for each score of the method; ``buffer``
+        and ``window`` in rows, ``fit_seconds``, ``score_seconds`` (wall), ``cpu_seconds`` (both, all threads),
+        ``memory_before_mb``, ``memory_peak_mb`` and ``warnings`` (first line of each).
 
     Raises
     ------
     ValueError
-        If the scores are not one finite number a row.
+        If the scores are not one finite number per row.
     """
     n_fit = n_fit_rows(series, protocol)
     setup = make_setup(series, protocol, seed, settings)
@@ -182,7 +168,12 @@ def measure(method: Method, series: Bunch, protocol: str, seed: int, settings: S
         cpu_start, start = time.process_time(), time.perf_counter()
         detector.fit(rows[:n_fit])
         fitted = time.perf_counter()
-        raw = detector.decision_scores_ if protocol == UNSUPERVISED else detector.decision_function(rows)
+        if protocol == UNSUPERVISED:
+            raw = detector.decision_scores_
+        else:
+            raw = detector.decision_function(rows)
+            if method.novelty:
+                raw = np.concatenate([detector.decision_scores_, raw[n_fit:]])
         scored, cpu_end = time.perf_counter(), time.process_time()
     memory_peak = peak_memory_megabytes()
 

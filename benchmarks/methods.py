@@ -14,30 +14,31 @@ from pyod.models.ts_kshape import KShape
 from pyod.models.ts_lstm import LSTMAD
 from pyod.models.ts_matrix_profile import MatrixProfile
 from pyod.models.ts_od import TimeSeriesOD
-from pyod.models.ts_sand import SAND
 from pyod.models.ts_spectral_residual import SpectralResidual
 
-from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
-from timesad.calibration import MIXED_BLOCKS
+from timesad import (
+    AnomalyTransformerDetector,
+    NearestWindowsDetector,
+    TimesNetDetector,
+    TimesNetDiscrepancyDetector,
+)
 
 from .baselines import CENTRE_MAPPING, LargestDeviation, NearestCentre, RandomScore, WindowedDetector
-from .contract import FULL_SIZE, PYOD_ROWS, PYOD_SERIES, SIMPLE, Method, Setup, index_methods
-from .score_rules import REFERENCE_RULE, EveryRule, ScoreRule
+from .contract import PYOD_ROWS, PYOD_SERIES, SIMPLE, Method, Setup, index_methods
+from .score_rules import REFERENCE_RULE, ScoreVariants
 from .summary import row_name
 
 OURS = "ours"
-SAME = "same"  # as another row, to the bit
+SAME = "same"  # equal to another row to the bit
 DEFAULT_FAMILIES = (OURS, PYOD_SERIES, PYOD_ROWS, SIMPLE)
 
 FLAGSHIP = "timesnet-discrepancy"
-FLAGSHIP_DEFAULT = "memory"
-FLAGSHIP_RULES = (
-    ScoreRule(FLAGSHIP_DEFAULT, "memory"),
-    ScoreRule(REFERENCE_RULE, "reconstruction"),
-    ScoreRule("distance", "memory", part="memory"),
-    ScoreRule("memory-mixed", "memory", n_blocks=MIXED_BLOCKS),
-    ScoreRule("reconstruction-mixed", "reconstruction", n_blocks=MIXED_BLOCKS),
-)
+FLAGSHIP_DEFAULT = "default"
+FLAGSHIP_VARIANTS = {
+    FLAGSHIP_DEFAULT: {},
+    REFERENCE_RULE: {"score": "reconstruction"},
+    "clean_training=False": {"clean_training": False},
+}
 REFERENCE_METHOD = row_name(FLAGSHIP, FLAGSHIP_DEFAULT)
 FLOOR_METHOD = "random-score"
 
@@ -56,13 +57,18 @@ KMEANS_CLUSTERS = 10
 KNN_NEIGHBOURS = 50
 
 
-def timesnet_discrepancy(setup: Setup) -> EveryRule:
-    """Build the flagship with its defaults at the run's window, scored by its default rule and by parts of it.
+def timesnet_discrepancy(setup: Setup) -> ScoreVariants:
+    """Build the flagship with its defaults at the run's window, scored by its default and two other settings.
 
-    No such score reads the discrepancy, and a detached association changes none by a bit: it is not trained here.
+    `discrepancy_weight=0` trains no association; these scores are the same to the bit with one.
     """
     detector = TimesNetDiscrepancyDetector(window_size=setup.window, discrepancy_weight=0, random_state=setup.seed)
-    return EveryRule(detector, FLAGSHIP_RULES)
+    return ScoreVariants(detector, FLAGSHIP_VARIANTS)
+
+
+def nearest_windows(setup: Setup) -> NearestWindowsDetector:
+    """Build the nearest training windows with their defaults at the run's window."""
+    return NearestWindowsDetector(window_size=setup.window)
 
 
 def timesnet(setup: Setup) -> TimesNetDetector:
@@ -86,19 +92,9 @@ def pyod_anomaly_transformer(setup: Setup) -> AnomalyTransformer:
     )
 
 
-def pyod_anomaly_transformer_full(setup: Setup) -> AnomalyTransformer:
-    """Build PyOD's Anomaly Transformer at its default size."""
-    return AnomalyTransformer(window_size=setup.window)
-
-
 def pyod_lstm(setup: Setup) -> LSTMAD:
     """Build PyOD's LSTM forecaster with fewer epochs."""
     return LSTMAD(window_size=setup.window, epochs=SMALL_EPOCHS)
-
-
-def pyod_lstm_full(setup: Setup) -> LSTMAD:
-    """Build PyOD's LSTM forecaster with its default epochs."""
-    return LSTMAD(window_size=setup.window)
 
 
 def pyod_windows_knn(setup: Setup) -> TimeSeriesOD:
@@ -129,11 +125,6 @@ def pyod_spectral_residual(setup: Setup) -> SpectralResidual:
 def pyod_kshape(setup: Setup) -> KShape:
     """Build PyOD's k-Shape."""
     return KShape(window_size=setup.window, random_state=setup.seed)
-
-
-def pyod_sand(setup: Setup) -> SAND:
-    """Build PyOD's SAND."""
-    return SAND(window_size=setup.window, random_state=setup.seed)
 
 
 def row_iforest(setup: Setup) -> IForest:
@@ -201,13 +192,14 @@ METHODS = index_methods(
             FLAGSHIP,
             OURS,
             timesnet_discrepancy,
-            note=f"{_OURS_NOTE}; *memory* is its default, *reconstruction* to the bit the score of `TimesNetDetector`, "
-            "*distance* the memory without the network, *mixed* what `clean_training=False` gives; "
-            "the discrepancy, which changes none, is not trained (`discrepancy_weight=0`), nor is it by default",
-            scores=tuple(rule.name for rule in FLAGSHIP_RULES),
+            note=f"{_OURS_NOTE}; *reconstruction* equals `TimesNetDetector` to the bit; `discrepancy_weight=0`, which "
+            "changes none of these scores",
+            scores=tuple(FLAGSHIP_VARIANTS),
+            novelty=True,
         ),
-        Method("timesnet", SAME, timesnet, note=f"the *reconstruction* of `{FLAGSHIP}`, to the bit, in less time"),
-        Method("anomaly-transformer", OURS, anomaly_transformer, note=_OURS_NOTE),
+        Method("nearest-windows", OURS, nearest_windows, stochastic=False, note=_OURS_NOTE, novelty=True),
+        Method("timesnet", SAME, timesnet, note=f"the *reconstruction* of `{FLAGSHIP}`", novelty=True),
+        Method("anomaly-transformer", OURS, anomaly_transformer, note=_OURS_NOTE, novelty=True),
         Method("pyod-anomaly-transformer", PYOD_SERIES, pyod_anomaly_transformer, note=_SMALL_TRANSFORMER_NOTE),
         Method("pyod-lstm", PYOD_SERIES, pyod_lstm, note=f"{SMALL_EPOCHS} epochs (default 50)"),
         Method("pyod-windows-knn", PYOD_SERIES, pyod_windows_knn, stochastic=False),
@@ -236,9 +228,6 @@ METHODS = index_methods(
         Method("window-knn", SIMPLE, window_knn, stochastic=False, note=f"{KNN_NEIGHBOURS} neighbours, mean distance"),
         Method("z-score", SIMPLE, largest_deviation, stochastic=False, note="largest over channels, no window"),
         Method(FLOOR_METHOD, SIMPLE, random_score, note="uniform noise"),
-        Method("pyod-anomaly-transformer-full", FULL_SIZE, pyod_anomaly_transformer_full, note="PyOD's defaults"),
-        Method("pyod-lstm-full", FULL_SIZE, pyod_lstm_full, note="PyOD's defaults"),
-        Method("pyod-sand", FULL_SIZE, pyod_sand),
     )
 )
 

@@ -28,7 +28,7 @@ from .command import (
     run_study,
     study_settings,
 )
-from .methods import DEFAULT_FAMILIES, FLOOR_METHOD, METHODS, REFERENCE_METHOD, select_methods
+from .methods import DEFAULT_FAMILIES, METHODS, REFERENCE_METHOD, select_methods
 from .report import Study, write_report
 from .series import ECG_ROWS, GROUP_NAMES, load_groups
 
@@ -86,7 +86,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         command=command_text("benchmarks.peers", arguments),
         settings=settings,
         reference=options.reference,
-        floor=FLOOR_METHOD,
         n_missing=n_missing,
         remarks=remarks,
     )

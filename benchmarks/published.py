@@ -1,10 +1,8 @@
 """Our PCA and KMeans against the values that TSB-AD published: ``python -m benchmarks.published``.
 
-If the same methods with the same settings land near the published VUS-PR, then loaders, metric and protocol are
-the same quantities as there, and our tables may be read beside the published ones. Settings are those of TSB-AD's
-multivariate list: methods are fitted on all rows, raw data, PCA with a quarter of the variance, KMeansAD with 10
-centres on windows of 40 rows, each window standardised. PCA sees single rows: TSB-AD's first code cut only
-univariate series into windows, and that form meets the published values; its later code cuts all series.
+Equal values mean that loaders, metric and protocol are TSB-AD's. The settings are those of its multivariate list: fit
+on all rows, raw data, PCA on single rows with a quarter of the variance, KMeansAD with 10 centres on windows of 40
+rows, each window standardised.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables and pictures from records: CSV with every cell, and Markdown and PNG for each protocol."""
+"""Tables from records: a CSV with every cell, and a Markdown page for each protocol."""
 
 from __future__ import annotations
 
@@ -19,26 +19,16 @@ from .contract import (
 )
 from .harness import NO_ISOLATION
 from .isolation import OK
-from .measure import HEAD_METRIC, METRICS, RAW, SMOOTHED, VARIANTS, WINDOWS_TO_FIT
-from .picture import Line, draw, group_lines
+from .measure import HEAD_METRIC, RAW, SMOOTHED, VARIANTS, WINDOWS_TO_FIT
 from .summary import (
     KINDS,
     Summary,
     group_kinds,
-    group_means,
-    mean_or_none,
     records_by_method,
     series_values,
     summarise,
 )
 
-METRIC_LABELS = {
-    "vus_pr": "VUS-PR",
-    "auc_pr": "AUC-PR",
-    "auc_roc": "AUC-ROC",
-    "vus_roc": "VUS-ROC",
-    "best_f1": "best F1 (threshold from the labels)",
-}
 ABSENT = "–"
 ERROR_CHARACTERS = 160
 COUNTS = re.compile(r"\d+ of \d+")
@@ -65,14 +55,10 @@ class Study:
         Of all cells.
     reference : str
         Method that the paired tables compare with the others.
-    floor : str or None
-        Method that the picture draws as a line.
     n_missing : int
         Planned cells that have not run.
     remarks : tuple of str
         Further sentences for the head, about the series for instance.
-    lines : callable
-        From the summaries of the raw scores to the lines of the picture; a line a method by default.
     sections : callable
         From the records of one protocol to further parts of its page, which stand before the tables of all methods.
     """
@@ -82,10 +68,8 @@ class Study:
     command: str
     settings: Settings
     reference: str
-    floor: str | None = None
     n_missing: int = 0
     remarks: tuple[str, ...] = ()
-    lines: Callable[[Sequence[Summary]], Sequence[Line]] = group_lines
     sections: Callable[[Sequence[Record]], Sequence[str]] = no_sections
 
 
@@ -233,23 +217,6 @@ def cost_table(summaries: Sequence[Summary]) -> str:
     return markdown_table(header, rows)
 
 
-def metrics_table(records: Sequence[Record], order: Sequence[str]) -> str:
-    """Return the mean over groups of every metric, raw scores."""
-    groups = list(group_kinds(records))
-    of_method = records_by_method(records)
-    rows = [
-        [
-            method,
-            *(
-                number(mean_or_none(group_means(series_values(of_method[method], metric, RAW), groups).values()))
-                for metric in METRICS
-            ),
-        ]
-        for method in order
-    ]
-    return markdown_table(["method", *(METRIC_LABELS[metric] for metric in METRICS)], rows)
-
-
 def failures_table(records: Sequence[Record]) -> str:
     """Return the cells without a value, with their reason; those that differ by counts only in one row."""
     reasons: dict[tuple[str, str, str], list[Record]] = {}
@@ -287,11 +254,10 @@ def _paired_section(records: Sequence[Record], study: Study) -> list[str]:
     ]
 
 
-def protocol_text(records: Sequence[Record], protocol: str, study: Study, picture: str) -> str:
+def protocol_text(records: Sequence[Record], protocol: str, study: Study) -> str:
     """Return the Markdown page of one protocol."""
     kinds = group_kinds(records)
     tables = {variant: summarise(records, HEAD_METRIC, variant) for variant in VARIANTS}
-    order = [summary.method for summary in tables[RAW]]
     n_series = sum(tables[RAW][0].total.values())
     bullets = [
         f"Made by `{study.command}`.",
@@ -311,15 +277,12 @@ def protocol_text(records: Sequence[Record], protocol: str, study: Study, pictur
             f"{n_series} series in {len(kinds)} groups. A value is the mean over seeds, then series; groups weigh the "
             "same. (k/n): only k of n series finished, so that mean is over k series; the overall mean then carries * "
             "and only the paired table compares fairly.\n",
-            f"![{study.title}, {protocol}]({picture})\n",
             *study.sections(records),
             "## VUS-PR, raw scores\n",
             summary_table(tables[RAW], kinds),
             "## VUS-PR, smoothed scores\n",
             summary_table(tables[SMOOTHED], kinds),
             *_paired_section(records, study),
-            "## Other metrics, raw scores, mean over groups\n",
-            metrics_table(records, order),
             "## Cost, median over finished cells\n",
             cost_table(tables[RAW]),
             "## Cells without a value\n",
@@ -331,7 +294,7 @@ def protocol_text(records: Sequence[Record], protocol: str, study: Study, pictur
 
 
 def write_report(records: Sequence[Record], out_dir: Path, study: Study) -> list[Path]:
-    """Write CSV, Markdown and PNG.
+    """Write CSV and Markdown.
 
     Parameters
     ----------
@@ -345,7 +308,7 @@ def write_report(records: Sequence[Record], out_dir: Path, study: Study) -> list
     Returns
     -------
     list of Path
-        ``NAME.csv``, and ``NAME-PROTOCOL.md`` and ``.png`` for each protocol with records.
+        ``NAME.csv``, and ``NAME-PROTOCOL.md`` for each protocol with records.
     """
     if not records:
         raise ValueError("There is no finished cell to report.")
@@ -356,14 +319,6 @@ def write_report(records: Sequence[Record], out_dir: Path, study: Study) -> list
         selected = [record for record in records if record["protocol"] == protocol]
         if not selected:
             continue
-        page, image = (out_dir / f"{study.name}-{protocol}{suffix}" for suffix in (".md", ".png"))
-        page.write_text(protocol_text(selected, protocol, study, image.name), encoding="utf-8")
-        draw(
-            study.lines(summarise(selected, HEAD_METRIC, RAW)),
-            image,
-            title=f"{study.title}: {protocol}",
-            metric_label="VUS-PR, raw scores",
-            floor=study.floor,
-        )
-        paths += [page, image]
+        paths.append(out_dir / f"{study.name}-{protocol}.md")
+        paths[-1].write_text(protocol_text(selected, protocol, study), encoding="utf-8")
     return paths

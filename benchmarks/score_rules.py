@@ -1,71 +1,163 @@
-"""Score rules beside each other: a detector trained once, its rows scored in several ways."""
+"""Several scores of one training: the ablation's rules, and the settings that the peers' table compares."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from timesad import TimesNetDiscrepancyDetector
-from timesad.evidence import Evidence
-from timesad.scoring import RowScorer
+from timesad.calibration import TailCalibration, smooth
+from timesad.reconstruction import FINAL_DIVISOR, ReconstructionScorer
+from timesad.row_errors import RowErrors, average_over_windows, window_errors
+from timesad.scoring import SeriesScorer
+from timesad.windows import OverlapAverage, Series
 
 from .contract import FloatArray
 
-__all__ = ["REFERENCE_RULE", "EveryRule", "ScoreRule"]
+__all__ = ["REFERENCE_RULE", "EveryRule", "RuleScorer", "ScoreRule", "ScoreVariants"]
 
 REFERENCE_RULE = "reconstruction"
+PRODUCT_TEMPERATURE = 50.0  # of the official code's softmax(-50 D)
+CPU = torch.device("cpu")
+
+
+def one_series(detector: TimesNetDiscrepancyDetector, X: FloatArray) -> Series:
+    """Scaled rows of a fitted detector."""
+    return Series(detector.scaling_(X), np.array([0, len(X)]))
+
+
+@dataclass
+class ScoreVariants:
+    """A detector that is trained once and scored with several settings.
+
+    Parameters
+    ----------
+    detector : TimesNetDiscrepancyDetector
+        Unfitted.
+    variants : mapping of str to dict
+        Changes of the detector's `ScoreSettings`, by the name of the column.
+    """
+
+    detector: TimesNetDiscrepancyDetector
+    variants: Mapping[str, dict[str, Any]]
+    decision_scores_: FloatArray = field(init=False, repr=False)
+    scorers_: list[SeriesScorer] = field(init=False, repr=False)
+
+    def fit(self, X: FloatArray) -> ScoreVariants:
+        """Train on X (n_timestamps, n_channels) and score its rows, (n_timestamps, n_variants)."""
+        self.detector.fit(X)
+        series, settings = one_series(self.detector, X), self.detector.scorer_.settings
+        fitted = [
+            SeriesScorer.fit(self.detector.network_, series, replace(settings, **changes), CPU)
+            for changes in self.variants.values()
+        ]
+        self.scorers_ = [scorer for scorer, _ in fitted]
+        self.decision_scores_ = np.column_stack([scores for _, scores in fitted])
+        return self
+
+    def decision_function(self, X: FloatArray) -> FloatArray:
+        """Return a score for each new row and variant, (n_timestamps, n_variants)."""
+        series = one_series(self.detector, X)
+        return np.column_stack([scorer.score(series, CPU) for scorer in self.scorers_])
+
+    def get_params(self) -> dict[str, Any]:
+        """Return all that decides the scores."""
+        return self.detector.get_params() | {"variants": tuple(self.variants.items())}
 
 
 @dataclass(frozen=True)
 class ScoreRule:
-    """One way to score the rows by what a trained network says of them.
+    """One score of a trained network.
 
     Parameters
     ----------
     name : str
         Of a table's column.
-    rule : {"reconstruction", "memory", "discrepancy", "sum", "product"}
-        `RowScorer`'s rule.
-    signs : tuple of float, default=(1.0,)
-        What each prior's closeness counts; one for all priors, or one for each. Fixed here, never chosen from labels.
-    n_blocks : int, default=1
-        Blocks of training rows that tails are read off: `MIXED_BLOCKS` is what ``clean_training=False`` takes.
-    part : str, default="score"
-        What of `RowScorer.explain` is the score.
+    reconstruction : bool, default=False
+        Whether the calibrated reconstruction is added.
+    signs : tuple of float, default=()
+        Factor of each prior's closeness, fixed before any run; one for all priors, or one for each. Without signs the
+        discrepancy is not added.
+    product : bool, default=False
+        The paper's softmax(-50 D) · error within each window, in the place of both.
     """
 
     name: str
-    rule: str
-    signs: tuple[float, ...] = (1.0,)
-    n_blocks: int = 1
-    part: str = "score"
+    reconstruction: bool = False
+    signs: tuple[float, ...] = ()
+    product: bool = False
 
-    def turn(self, evidence: Evidence) -> Evidence:
-        """Give the evidence with each prior's closeness under this rule's sign."""
-        if evidence.closeness is None:
-            return evidence
-        return replace(evidence, closeness=evidence.closeness * np.array(self.signs))
 
-    def learn(self, scorer: RowScorer, evidence: Evidence, borders: NDArray[np.intp]) -> RowScorer:
-        """Calibrate a scorer of this rule, with the settings of another one, on the evidence of training rows."""
-        return RowScorer.learn(
-            self.rule,
-            scorer.smoothing,
-            scorer.level_weight,
-            self.turn(evidence),
-            borders,
-            n_blocks=self.n_blocks,
-            memory_weight=scorer.memory_weight,
+@dataclass
+class RuleScorer:
+    """Several rules on one trained network.
+
+    Parameters
+    ----------
+    scorer : ReconstructionScorer
+        Calibrated reconstruction.
+    rules : sequence of ScoreRule
+    tails : dict of str to list of TailCalibration
+        Of each rule with signs, one for each prior.
+    """
+
+    scorer: ReconstructionScorer
+    rules: Sequence[ScoreRule]
+    tails: dict[str, list[TailCalibration]]
+
+    @classmethod
+    def fit(
+        cls, network: Any, series: Series, rules: Sequence[ScoreRule], *, stride: int, smoothing: int
+    ) -> RuleScorer:
+        """Calibrate on training rows."""
+        scorer, _ = ReconstructionScorer.fit(
+            network, series, stride=stride, smoothing=smoothing, clean_training=True, device=CPU
         )
+        fitted = cls(scorer, rules, {})
+        errors, _ = fitted.row_errors(series)
+        for rule in rules:
+            fitted.tails[rule.name] = [TailCalibration.fit(row) for row in fitted.closeness(rule, errors, series)]
+        return fitted
 
-    def score(self, scorer: RowScorer, evidence: Evidence, borders: NDArray[np.intp]) -> FloatArray:
-        """Score of each row by a scorer that this rule has learned, (n_rows,)."""
-        scores: FloatArray = scorer.explain(self.turn(evidence), borders, by_channel=False)[self.part]
-        return scores
+    def row_errors(self, series: Series) -> tuple[RowErrors, FloatArray]:
+        """Row errors, and the paper's product averaged over windows, (n_rows,)."""
+        network = self.scorer.network
+        windows = series.windows(network.window.window_size, self.scorer.stride)
+        product = OverlapAverage(len(series), 1)
+        batches = []
+        for batch in window_errors(network, windows, CPU, with_discrepancy=True):
+            assert batch.discrepancy is not None
+            weight = torch.softmax(-PRODUCT_TEMPERATURE * batch.discrepancy.mean(dim=-1), dim=-1)  # (batch, time)
+            product.add(batch.starts, (weight * batch.squared_error.mean(dim=-1))[..., None].numpy())
+            batches.append(batch)
+        errors = average_over_windows(batches, self.scorer.positions, len(series), series.n_channels)
+        return errors, product.average()[:, 0].astype(np.float64)
+
+    def closeness(self, rule: ScoreRule, errors: RowErrors, series: Series) -> list[FloatArray]:
+        """Smoothed closeness to each prior, (n_rows,) each, with the rule's signs."""
+        if not rule.signs:
+            return []
+        signed = errors.closeness.astype(np.float64) * np.array(rule.signs)
+        return [smooth(column, self.scorer.smoothing, series.borders) for column in signed.T]
+
+    def __call__(self, series: Series) -> FloatArray:
+        """A column of scores for each rule, (n_rows, n_rules)."""
+        errors, product = self.row_errors(series)
+        reconstruction = self.scorer.parts(errors, series).score
+        final = self.scorer.smoothing // FINAL_DIVISOR
+        columns = []
+        for rule in self.rules:
+            score = product if rule.product else reconstruction * rule.reconstruction
+            if rule.signs:
+                pairs = zip(self.tails[rule.name], self.closeness(rule, errors, series), strict=True)
+                parts = [smooth(tail(row), final, series.borders) for tail, row in pairs]
+                score = score + np.sum(parts, axis=0) / len(parts)
+            columns.append(score)
+        return np.column_stack(columns)
 
 
 @dataclass
@@ -75,8 +167,7 @@ class EveryRule:
     Parameters
     ----------
     detector : TimesNetDiscrepancyDetector
-        Unfitted, with a rule whose evidence holds what the other rules read too: "sum", "product" or "memory" where
-        that is one.
+        Unfitted, with a score that contains the discrepancy.
     rules : sequence of ScoreRule
         A column of scores each.
     """
@@ -84,23 +175,21 @@ class EveryRule:
     detector: TimesNetDiscrepancyDetector
     rules: Sequence[ScoreRule]
     decision_scores_: FloatArray = field(init=False, repr=False)
-    scorers_: list[RowScorer] = field(init=False, repr=False)
+    scorer_: RuleScorer = field(init=False, repr=False)
 
     def fit(self, X: FloatArray) -> EveryRule:
         """Train on X (n_timestamps, n_channels) and score its rows by every rule, (n_timestamps, n_rules)."""
         self.detector.fit(X)
-        evidence, borders = self.detector._judge(X, None)
-        self.scorers_ = [rule.learn(self.detector.row_scorer_, evidence, borders) for rule in self.rules]
-        self.decision_scores_ = self._score(evidence, borders)
+        series, settings = one_series(self.detector, X), self.detector.scorer_.settings
+        self.scorer_ = RuleScorer.fit(
+            self.detector.network_, series, self.rules, stride=settings.stride, smoothing=settings.smoothing
+        )
+        self.decision_scores_ = self.scorer_(series)
         return self
 
     def decision_function(self, X: FloatArray) -> FloatArray:
         """Return a score for each row of X (n_timestamps, n_channels) and rule, (n_timestamps, n_rules)."""
-        return self._score(*self.detector._judge(X, None))
-
-    def _score(self, evidence: Evidence, borders: NDArray[np.intp]) -> FloatArray:
-        columns = zip(self.rules, self.scorers_, strict=True)
-        return np.column_stack([rule.score(scorer, evidence, borders) for rule, scorer in columns])
+        return self.scorer_(one_series(self.detector, X))
 
     def get_params(self) -> dict[str, Any]:
         """Return all that decides the scores: the detector's class and parameters, and the rules."""

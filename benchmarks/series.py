@@ -1,20 +1,7 @@
 """The development series, by group.
 
-Results are reported per group and averaged over groups, because the sources differ a lot: anomalies are a third of
-a SKAB file and a hundredth of a SMAP one.
-
-============  ========================================================================================
-group         series
-============  ========================================================================================
-tsb-ad-m      SMAP and MSL channels as TSB-AD curated them, multichannel
-telemanom     SMAP and MSL channels that TSB-AD left out, some loosely labelled, multichannel
-skab          water-circulation testbed, valve 1, multichannel
-telemetry     the host recording that timesad ships, multichannel
-nab           servers, traffic, tweets and advertisements, univariate
-tsb-ad-u      TSB-AD's univariate tuning series, one UCR series and one electrocardiogram, univariate
-============  ========================================================================================
-
-All but ``telemetry`` are read from the folder named by ``TIMESAD_DATA``, or ``../shared/data`` beside the repository.
+Results are reported per group, because the sources differ: anomalies are a third of a SKAB file and a hundredth of a SMAP
+one. All groups but ``telemetry`` are read from the folder named by ``TIMESAD_DATA``, or ``../shared/data``.
 """
 
 from __future__ import annotations

@@ -171,22 +171,7 @@ def records_by_method(records: Iterable[Record]) -> dict[str, list[Record]]:
 
 
 def summarise(records: Sequence[Record], metric: str, variant: str) -> list[Summary]:
-    """Summarise the cells of one protocol.
-
-    Parameters
-    ----------
-    records : sequence of dict
-        Cells of one protocol.
-    metric : str
-        For instance "vus_pr".
-    variant : {"raw", "smoothed"}
-        Which scores.
-
-    Returns
-    -------
-    list of Summary
-        Highest mean first; methods without a mean last.
-    """
+    """Summarise a metric of the raw or smoothed scores, for the cells of one protocol; highest mean first."""
     kinds = group_kinds(records)
     totals = {group: len({r["series"] for r in records if r["group"] == group}) for group in kinds}
     summaries = [

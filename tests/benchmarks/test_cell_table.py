@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.cell_table import read_rows, restore, write_csv
+from benchmarks.cell_table import DIGITS, read_rows, restore, write_csv
 from benchmarks.command import run_study
 from benchmarks.contract import UNSUPERVISED, Method, Settings
 from benchmarks.harness import NO_ISOLATION, collect, plan, run_cells
@@ -36,11 +36,17 @@ def table(records, tmp_path):
     return path
 
 
+def _rounded(value):
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
 def _by_identity(records):
     not_in_tables = ("trace", "warnings", "timeout_seconds")
     return {
         (record["series"], record["method"], record["seed"]): {
-            name: value for name, value in record.items() if name not in not_in_tables and value is not None
+            name: _rounded(value) for name, value in record.items() if name not in not_in_tables and value is not None
         }
         for record in records
     }

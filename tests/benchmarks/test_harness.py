@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.contract import PROTOCOLS, SEMI_SUPERVISED, UNSUPERVISED, Method, Settings
 from benchmarks.harness import NO_ISOLATION, PROCESS_ISOLATION, collect, plan, run_cells, write_record
+from benchmarks.measure import measure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SETTINGS = Settings(window=10, smoothing=8)
@@ -203,23 +204,36 @@ def test_cell_that_takes_too_long_is_ended_and_is_a_row(tmp_path, tiny_groups, t
     assert (record["status"], record["error"]) == ("timeout", "no result within 1 s")
 
 
-@pytest.mark.parametrize(
-    ("backend", "isolation"),
-    [("threading", PROCESS_ISOLATION), ("loky", NO_ISOLATION)],
-)
-def test_parallel_backends_give_the_values_of_a_serial_run(backend, isolation, tmp_path, tiny_groups, toys):
+def test_parallel_cells_have_the_values_of_a_serial_run(tmp_path, tiny_groups, toys):
     cells = _plan([Method("toy", "toy", toys.toy)], tiny_groups)
     serial = run_cells(cells, tmp_path / "serial", isolation=NO_ISOLATION)
-    parallel = run_cells(cells, tmp_path / backend, n_jobs=2, backend=backend, isolation=isolation)
+    parallel = run_cells(cells, tmp_path / "parallel", n_jobs=2, isolation=PROCESS_ISOLATION)
     values = [{_name(record): record["raw"] for record in records} for records in (serial, parallel)]
     assert values[0] == values[1]
+
+
+def test_novelty_takes_training_scores_for_the_rows_fitted(tiny_groups, toys):
+    series = tiny_groups["one"][0]
+    plain, novelty = (Method("apart", "toy", toys.apart, novelty=flag) for flag in (False, True))
+    settings = Settings(window=10, smoothing=8)
+    values = [measure(method, series, SEMI_SUPERVISED, 0, settings)["raw"]["auc_roc"] for method in (plain, novelty)]
+    # `apart` gives training rows the score 2 and new rows 1 where they are anomalous, else 0.
+    assert values[0] == 1.0
+    assert values[1] < 1.0
+
+
+def test_novelty_changes_a_digest_only_where_it_is_set(tiny_groups, toys):
+    digests = [
+        _plan([Method("toy", "toy", toys.toy, novelty=flag)], {"one": tiny_groups["one"]})[0].digest()
+        for flag in (False, True)
+    ]
+    assert digests[0] != digests[1]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"isolation": "none"}, "isolation"),
-        ({"backend": "multiprocessing"}, "multiprocessing"),
         ({"isolation": "worker", "n_jobs": 2}, "Threads"),
         ({"timeout": 0}, "timeout"),
         ({"retry": ("lost",)}, "retry"),

@@ -163,7 +163,7 @@ def test_report_writes_every_cell_and_names_command_and_protocol(tmp_path, recor
         "toys", "Toys", "python -m toys --all", Settings(), reference="a", n_missing=4, remarks=("A remark.",)
     )
     paths = write_report(records, tmp_path, study)
-    assert [path.name for path in paths] == ["toys.csv", "toys-unsupervised.md", "toys-unsupervised.png"]
+    assert [path.name for path in paths] == ["toys.csv", "toys-unsupervised.md"]
     assert all(path.stat().st_size > 0 for path in paths)
     rows = list(csv.DictReader(paths[0].read_text(encoding="utf-8").splitlines()))
     assert len(rows) == len(records)

@@ -76,6 +76,17 @@ class Pair(Toy):
         return np.column_stack([score, -score])
 
 
+class Apart(Toy):
+    """Training rows have the score 2, new rows 1 if they are large and 0 if not."""
+
+    def fit(self, X):
+        self.decision_scores_ = np.full(len(X), 2.0)
+        return self
+
+    def decision_function(self, X):
+        return (np.abs(X).max(axis=1) > 2.0).astype(float)
+
+
 class Hungry(Toy):
     """Touches a known amount of memory."""
 
@@ -117,6 +128,10 @@ def too_short(setup: Setup):
 
 def pair(setup: Setup):
     return Pair()
+
+
+def apart(setup: Setup):
+    return Apart()
 
 
 def hungry(setup: Setup):
