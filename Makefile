@@ -1,4 +1,4 @@
-# Every target sets itself up: the first one that runs creates .venv and installs the package with its tools.
+# Every target creates .venv with the package and its tools if there is none.
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -14,22 +14,22 @@ OLDEST_BIN := .venv-oldest/bin
 OLDEST_READY := .venv-oldest/.ready
 COMPILED := setup.py $(wildcard timesad/nn/maps/*.[ch])
 
-# One thread a process: the workers share the cores, and numerical threads that compete for them cost more than they give.
+# One thread per process: the workers use all cores, and further threads would slow them down.
 test test-oldest: export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-oldest lint types format clean
 
 help:
-	@echo 'make demo         fit, score and draw the shipped recording; DATA=my.csv TRAIN_ROWS=5000 OUT=my.png for your own'
-	@echo 'make test         lint, types and every test (WORKERS=$(WORKERS) processes)'
-	@echo 'make test-oldest  the tests again, with the oldest dependencies that the package admits'
+	@echo 'make demo         fit, score and draw the shipped recording; your own: DATA=my.csv TRAIN_ROWS=5000 OUT=my.png'
+	@echo 'make test         lint, types and all tests (WORKERS=$(WORKERS) processes)'
+	@echo 'make test-oldest  the tests with the oldest dependencies that the package allows'
 	@echo 'make lint         ruff: rules and formatting'
 	@echo 'make types        mypy'
-	@echo 'make format       rewrite the sources as ruff formats them'
+	@echo 'make format       format the sources with ruff'
 	@echo 'make clean        remove .venv and caches'
 
-# A copy of pip is the last thing that venv installs: where it is missing, the environment is not whole.
+# venv installs pip last: without pip the environment is incomplete.
 $(READY): pyproject.toml setup.cfg constraints.txt $(COMPILED)
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
@@ -49,8 +49,8 @@ demo: $(READY)
 test: lint types
 	$(BIN)/pytest -n $(WORKERS)
 
-# Old versions warn of what newer ones have changed, so warnings are shown here, not errors. The benchmarks are for
-# today's peers alone.
+# Old versions warn about later changes, so warnings are not errors here. The benchmarks need current versions of the
+# other libraries.
 test-oldest: $(OLDEST_READY)
 	$(OLDEST_BIN)/pytest -n $(WORKERS) -W default --ignore tests/benchmarks
 

@@ -340,7 +340,7 @@ class Variant:
         parameters = {name: value for level in self.changes for name, value in level.parameters.items()}
         detector = combine(overrides)(
             window_size=setup.window,
-            score=RECONSTRUCTION_PLUS_DISCREPANCY,
+            anomaly_score=RECONSTRUCTION_PLUS_DISCREPANCY,
             random_state=setup.seed,
             **parameters,
         )

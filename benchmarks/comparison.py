@@ -53,7 +53,7 @@ def differences_by_group(values: Mapping[SeriesKey, float], other: Mapping[Serie
 def bootstrap_interval(groups: Sequence[FloatArray], seed: int = 0) -> tuple[float, float]:
     """Return the percentile interval of the mean over groups, series drawn with replacement within each group.
 
-    A group of one series adds no width: the interval speaks of other series of the same groups, not of other groups.
+    A group of one series adds no width: the interval is for other series of the same groups, not for other groups.
     """
     generator = np.random.default_rng(seed)
     means = [

@@ -1,11 +1,11 @@
 """Method, setting and protocol: the terms that all benchmark commands share.
 
-A benchmark runs a registry of `Method` on series. A new study is another registry, given to `benchmarks.command.run`.
+A benchmark runs a registry of `Method` on series. A new study is another registry, given to `run_study`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -96,12 +96,9 @@ class Method:
         for the rows fitted. Part of a cell's digest only if True.
     note : str, default=""
         For the reader of the table, for instance a size other than the method's default.
-    novelty : bool, default=False
-        Whether the detector distinguishes training rows from new rows. The semi-supervised protocol then takes
-        ``decision_scores_`` for the rows fitted and ``decision_function`` for the others.
     scores : tuple of str, default=()
         Names of the columns, where one fit gives several scores per row, (n_timestamps, n_scores). Each is then a row
-        of the tables, "NAME / SCORE" ("NAME" for the empty string), and all share the cell's seconds.
+        of the tables, "NAME / SCORE", and all share the cell's seconds.
     """
 
     name: str
@@ -112,7 +109,6 @@ class Method:
     novelty: bool = False
     note: str = ""
     scores: tuple[str, ...] = ()
-    novelty: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,14 +151,3 @@ def index_methods(methods: Sequence[Method]) -> dict[str, Method]:
         names = [method.name for method in methods]
         raise ValueError(f"Method names must be unique, got twice: {sorted({n for n in names if names.count(n) > 1})}.")
     return registry
-
-
-def select_methods(names: Sequence[str], registry: Mapping[str, Method]) -> list[Method]:
-    """Return the methods with these names or families, in the registry's order; raise ValueError for other names."""
-    families = {method.family for method in registry.values()}
-    unknown = [name for name in names if name not in registry and name not in families]
-    if unknown:
-        raise ValueError(
-            f"Unknown methods {unknown}. Families: {', '.join(sorted(families))}. Methods: {', '.join(registry)}."
-        )
-    return [method for method in registry.values() if method.name in names or method.family in names]

@@ -147,7 +147,7 @@ def environment() -> dict[str, str]:
 
 
 def source_digest() -> str:
-    """Return a hash of the library's Python files: cells made before and after a change can be told apart."""
+    """Return a hash of the library's Python files: it distinguishes cells made before and after a change."""
     import timesad
 
     folder = Path(str(timesad.__file__)).parent

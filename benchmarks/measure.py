@@ -89,7 +89,6 @@ def make_setup(series: Bunch, protocol: str, seed: int, settings: Settings) -> S
     return Setup(
         window=window_length(settings.window, series.data[:n_fit]),
         n_channels=series.data.shape[1],
-        n_fit_rows=n_fit,
         seed=seed,
     )
 

@@ -1,7 +1,7 @@
 """The development series, by group.
 
-Results are reported per group, because the sources differ: anomalies are a third of a SKAB file and a hundredth of a SMAP
-one. All groups but ``telemetry`` are read from the folder named by ``TIMESAD_DATA``, or ``../shared/data``.
+Results are reported per group, because the sources differ: anomalies are a third of a SKAB file and a hundredth of a
+SMAP one. All groups but ``telemetry`` are read from the folder named by ``TIMESAD_DATA``, or ``../shared/data``.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ GROUP_NAMES = ("tsb-ad-m", "telemanom", "skab", SHIPPED_GROUP, "nab", "tsb-ad-u"
 def check_series(series: Bunch) -> None:
     """Raise ValueError where a series cannot be measured: it must hold both labels and rows to fit on.
 
-    Borders between recordings (``groups``) are not told to any method, since most have no word for them.
+    No method is given the borders between recordings (``groups``), since most have no parameter for them.
     """
     name = series.name
     if series.target is None or set(np.unique(series.target)) != {0, 1}:

@@ -164,7 +164,7 @@ def peers(device: str) -> dict[str, Callable[[], Any]]:
         "device": device,
         "random_state": 0,
     }
-    score = {"score": "reconstruction+discrepancy", "discrepancy_weight": OFFICIAL_WEIGHT, "n_heads": N_HEADS}
+    score = {"anomaly_score": "reconstruction+discrepancy", "discrepancy_weight": OFFICIAL_WEIGHT, "n_heads": N_HEADS}
     return {
         "AnomalyTransformerDetector, equal size": partial(EqualTransformer, **ours, **score),
         "PyOD AnomalyTransformer": partial(pyod_transformer, device),

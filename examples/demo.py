@@ -1,12 +1,12 @@
-"""Find the faults in a multichannel recording: fit on its first rows, score all of it, compare, draw.
+"""Find the faults in a recording: fit on its first rows, score all rows, compare with other detectors, draw.
 
-Without arguments the recording is the host telemetry that timesad ships: 44 minutes of a small
-service, the first half free of faults, 21 injected faults in the second. Labels are used for the
-report only; fitting and thresholds never see them.
+Without arguments the recording is the host telemetry that timesad ships: 44 minutes of a small service, with no fault
+in the first half and 21 injected faults in the second. Labels are used for the report only, not for the fit or the
+threshold.
 
-Run ``python examples/demo.py``, or ``python examples/demo.py --data my.csv --train-rows 5000 --out
-my.png`` on a file of your own: one row a time step, one column a channel, a header; a timestamp
-column is recognised, a ``label`` column (0 or 1) is used for the report.
+Run ``python examples/demo.py``. For a file of your own run ``python examples/demo.py --data my.csv --train-rows 5000
+--out my.png``: one row per time step, one column per channel, and a header. A column of timestamps is recognised; the
+report uses a column ``label`` (0 or 1) if there is one.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
-from timesad import TimesNetDiscrepancyDetector
+from timesad import NearestWindowsDetector, TimesNetDiscrepancyDetector
 from timesad.datasets import load_csv, load_host_telemetry
 
 Scores = NDArray[np.float64]
 
-# Every method flags the rows that score above this share of its own training rows.
-CONTAMINATION = 0.01
+CONTAMINATION = 0.01  # share of training rows above the threshold, for each method
 
 MOST_CHANNELS = 8
 TELEMETRY_CHANNELS = (
@@ -53,10 +52,10 @@ TELEMETRY_CHANNELS = (
     "request_rate",
     "latency_mean_ms",
 )
-TRAINING_SHOWN = 0.08  # of the test part's length, left of the border
+TRAINING_SHOWN = 0.08  # training rows in the picture, as a share of the rows after them
 
-LOGARITHMIC_FROM = 5.0  # the score's axis is logarithmic above the threshold if it rises to so many times that
-FEW_DECADES = 3
+LOGARITHMIC_FROM = 5.0  # thresholds; the axis of a score that rises higher is logarithmic above the threshold
+FEW_DECADES = 3  # on such an axis; with so few, ticks at 2 and 5 are drawn as well
 
 # Okabe and Ito's palette, distinct for every kind of colour vision.
 INK, GREY, BLUE, ORANGE, VERMILLION = "#222222", "#767676", "#0072B2", "#E69F00", "#D55E00"
@@ -64,7 +63,7 @@ INK, GREY, BLUE, ORANGE, VERMILLION = "#222222", "#767676", "#0072B2", "#E69F00"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one method made of the recording."""
+    """Scores of all rows by one method, and its threshold."""
 
     method: str
     scores: Scores
@@ -78,7 +77,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Fault:
-    """Rows start to stop - 1 are faulty; `kind` is empty where the recording does not name it."""
+    """Rows start to stop - 1 are faulty; `kind` is empty if the recording does not name it."""
 
     start: int
     stop: int
@@ -92,7 +91,7 @@ def main() -> None:
     parser = make_parser()
     args = parser.parse_args()
     if args.train_rows is not None and args.data is None:
-        parser.error("--train-rows needs --data: the shipped recording says itself where its training part ends")
+        parser.error("--train-rows needs --data: the shipped recording has a training part of its own")
     try:
         recording = load(args.data, args.train_rows)
         outcomes = run_methods(recording, args.seed, {"max_epochs": args.epochs, "smoothing": args.smoothing})
@@ -106,12 +105,12 @@ def main() -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, help="a CSV of your own (default: the telemetry that timesad ships)")
-    parser.add_argument("--train-rows", type=int, help="fit on so many first rows of --data (default: half of them)")
-    parser.add_argument("--out", type=Path, default=Path("demo.png"), help="the picture to write (default: demo.png)")
+    parser.add_argument("--data", type=Path, help="CSV file (default: the telemetry that timesad ships)")
+    parser.add_argument("--train-rows", type=int, help="number of first rows of --data to fit on (default: half)")
+    parser.add_argument("--out", type=Path, default=Path("demo.png"), help="picture to write (default: demo.png)")
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
-    parser.add_argument("--epochs", type=int, help="most passes over the training rows (default: the detector's own)")
-    parser.add_argument("--smoothing", type=int, help="rows to smooth over; less for short faults (default: its own)")
+    parser.add_argument("--epochs", type=int, help="epochs at most (default: the detector's)")
+    parser.add_argument("--smoothing", type=int, help="rows of the moving averages (default: the detector's)")
     return parser
 
 
@@ -125,21 +124,23 @@ def load(path: Path | None, train_rows: int | None) -> Bunch:
     n_rows = len(recording.data)
     if not 0 < recording.train_size < n_rows:
         raise ValueError(
-            f"{path} has {n_rows} rows and {recording.train_size} of them are for fitting; the others are judged, and "
-            "there must be some of both. Pass a longer file, or a --train-rows below its length."
+            f"{path} has {n_rows} rows and {recording.train_size} of them are for fitting, so none are left to score. "
+            "Pass a longer file, or a --train-rows below its length."
         )
     return recording
 
 
 def run_methods(recording: Bunch, seed: int, settings: dict[str, int | None]) -> list[Outcome]:
-    """Ours first, with the settings given, then what it has to beat: two detectors of single rows, and chance."""
+    """Both detectors of windows, with the given settings; then two detectors of single rows, and a random score."""
     given = {name: value for name, value in settings.items() if value is not None}
     detector = TimesNetDiscrepancyDetector(contamination=CONTAMINATION, random_state=seed, verbose=1, **given)
+    nearest = NearestWindowsDetector(contamination=CONTAMINATION, smoothing=detector.smoothing)
     rows, train_size = recording.data, recording.train_size
     scaler = make_pipeline(VarianceThreshold(), StandardScaler()).fit(rows[:train_size])
     scaled = scaler.transform(rows)
     return [
         score_with("TimesNetDiscrepancyDetector", detector, rows, train_size),
+        score_with("NearestWindowsDetector", nearest, rows, train_size),
         score_with("IForest (PyOD)", IForest(contamination=CONTAMINATION, random_state=seed), scaled, train_size),
         score_with("PCA (PyOD)", PCA(contamination=CONTAMINATION, random_state=seed), scaled, train_size),
         score_at_random(len(rows), train_size, seed),
@@ -147,10 +148,10 @@ def run_methods(recording: Bunch, seed: int, settings: dict[str, int | None]) ->
 
 
 def score_with(method: str, detector: BaseDetector, rows: NDArray[np.float64], train_size: int) -> Outcome:
-    """Fit on the first rows, score all; PyOD's threshold_ is the quantile of the training scores."""
+    """Fit on the first rows. Their scores are `decision_scores_`; `decision_function` is for new rows."""
     begin = time.perf_counter()
     detector.fit(rows[:train_size])
-    scores = detector.decision_function(rows)
+    scores = np.concatenate([detector.decision_scores_, detector.decision_function(rows)[train_size:]])
     return Outcome(method, scores, float(detector.threshold_), time.perf_counter() - begin)
 
 
@@ -160,7 +161,7 @@ def score_at_random(n_rows: int, train_size: int, seed: int) -> Outcome:
 
 
 def find_faults(recording: Bunch) -> list[Fault]:
-    """The recording's own list of faults, or the runs of ones in its labels; none without labels."""
+    """The faults that the recording lists, or else the runs of ones in its labels."""
     if "faults" in recording:
         return [Fault(fault["start"], fault["end"], fault["kind"]) for fault in recording.faults]
     if recording.target is None:
@@ -170,12 +171,12 @@ def find_faults(recording: Bunch) -> list[Fault]:
 
 
 def report(recording: Bunch, outcomes: list[Outcome], faults: list[Fault]) -> None:
-    """Print the table over the rows after the training part."""
+    """Print a table about the rows after the training part."""
     n_rows, n_channels = recording.data.shape
     train_size = recording.train_size
     print(f"\n{recording.name}: {n_rows} rows of {n_channels} channels; fitted on the first {train_size}.")
-    print(f"The table is about the {n_rows - train_size} rows after them. A row is flagged if it scores higher than")
-    print(f"{1 - CONTAMINATION:.0%} of the method's own training rows.\n")
+    print(f"The table is about the {n_rows - train_size} rows after them. A row is flagged if its score is above the")
+    print(f"threshold, the {1 - CONTAMINATION:.0%} quantile of the method's training scores.\n")
     columns = table_columns(recording, faults)
     cells = [list(columns), *([make(outcome) for make in columns.values()] for outcome in outcomes)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
@@ -183,11 +184,11 @@ def report(recording: Bunch, outcomes: list[Outcome], faults: list[Fault]) -> No
         print("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]))
     if "AUC-PR" in columns:
         share = recording.target[train_size:].mean()
-        print(f"\n{share:.1%} of these rows are faulty: that is the AUC-PR to expect of chance.")
+        print(f"\n{share:.1%} of these rows are faulty: the expected AUC-PR of a random score.")
 
 
 def table_columns(recording: Bunch, faults: list[Fault]) -> dict[str, Callable[[Outcome], str]]:
-    """Heading and cell of each column; those that need labels only where the labels have both values."""
+    """Heading and cell of each column. Columns that need labels are left out without labels of both values."""
     train_size = recording.train_size
     later_faults = [fault for fault in faults if fault.stop > train_size]
     columns: dict[str, Callable[[Outcome], str]] = {"method": lambda outcome: outcome.method}
@@ -207,7 +208,7 @@ def table_columns(recording: Bunch, faults: list[Fault]) -> dict[str, Callable[[
 
 
 def draw(recording: Bunch, outcome: Outcome, faults: list[Fault], path: Path) -> None:
-    """One picture: the channels above, the score and its threshold below, the true faults shaded behind both."""
+    """Draw the channels above, the score and its threshold below, and the true faults as shaded ranges."""
     names = choose_channels(list(recording.feature_names))
     with mpl.rc_context({"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GREY}):
         figure = Figure(figsize=(16, 9), dpi=150, layout="constrained")
@@ -231,19 +232,19 @@ def draw(recording: Bunch, outcome: Outcome, faults: list[Fault], path: Path) ->
 
 
 def choose_channels(names: list[str]) -> list[str]:
-    """Those of the telemetry that tell the most; of any other recording the first few."""
+    """A selection of the telemetry's channels; the first few of any other recording."""
     known = [name for name in TELEMETRY_CHANNELS if name in names]
     return known if len(known) == len(TELEMETRY_CHANNELS) else names[:MOST_CHANNELS]
 
 
 def row_times(recording: Bunch) -> Scores:
-    """Minutes where the sampling rate is known, else row numbers."""
+    """Minutes if the sampling rate is known, else row numbers."""
     rows = np.arange(len(recording.data), dtype=np.float64)
     return rows / (60.0 * recording.sampling_rate) if "sampling_rate" in recording else rows
 
 
 def draw_channel(axis: Axes, clock: Scores, recording: Bunch, name: str) -> None:
-    """One channel, on the range of its training rows and half as much again; a flood may leave it."""
+    """One channel, on 1.5 times the range of its training rows; larger values are cut off."""
     values = recording.data[:, list(recording.feature_names).index(name)]
     low, high = np.quantile(values[: recording.train_size], [0.001, 0.999])
     margin = 0.25 * (high - low)
@@ -257,13 +258,13 @@ def draw_channel(axis: Axes, clock: Scores, recording: Bunch, name: str) -> None
 
 
 def draw_score(axis: Axes, clock: Scores, outcome: Outcome) -> None:
-    """The score with what is flagged filled; logarithmic above the threshold where it rises far above."""
+    """The score, filled where rows are flagged; the axis is logarithmic above the threshold if the score rises far."""
     threshold = outcome.threshold
     axis.plot(clock, outcome.scores, color=BLUE, linewidth=0.8)
     axis.fill_between(clock, threshold, outcome.scores, where=outcome.flags, color=BLUE, alpha=0.5, linewidth=0)
     axis.axhline(threshold, color=VERMILLION, linewidth=1.2, linestyle="--")
     axis.annotate(
-        f"threshold:\n{1 - CONTAMINATION:.0%} of the\ntraining rows\nscore lower",
+        f"threshold:\n{1 - CONTAMINATION:.0%} quantile\nof training\nscores",
         xy=(1.0, threshold),
         xycoords=("axes fraction", "data"),
         xytext=(6, 0),
@@ -284,7 +285,7 @@ def draw_score(axis: Axes, clock: Scores, outcome: Outcome) -> None:
 
 
 def round_numbers(low: float, high: float) -> list[float]:
-    """Powers of ten between `low` and `high`, with twice and five times each where they are few."""
+    """Powers of ten between `low` and `high`; with 2 and 5 times each if they are few."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
     factors = (1.0, 2.0, 5.0) if len(decades) <= FEW_DECADES else (1.0,)
     return [factor * 10.0**decade for decade in decades for factor in factors if low < factor * 10.0**decade <= high]
@@ -300,7 +301,7 @@ def mark_time(axis: Axes, clock: Scores, train_size: int, faults: list[Fault]) -
 
 
 def name_faults(axis: Axes, clock: Scores, outcome: Outcome, faults: list[Fault], train_size: int) -> None:
-    """Over the topmost channel: which part is which, and the kind of each fault; the missed ones in another colour."""
+    """Write above the first channel where training ends, and the kind of each fault; missed ones in another colour."""
     above = axis.get_xaxis_transform()  # x in data, y in heights of the axis
     axis.text(clock[train_size], 1.05, "training ", transform=above, ha="right", va="bottom")
     for fault in faults:
@@ -320,7 +321,7 @@ def name_faults(axis: Axes, clock: Scores, outcome: Outcome, faults: list[Fault]
 
 
 def headline(recording: Bunch, outcome: Outcome, faults: list[Fault]) -> str:
-    """What the picture shows, with the false alarms that a count of faults alone would hide."""
+    """Title of the picture: faults found, rows flagged, and how many of these are faulty."""
     flags = outcome.flags[recording.train_size :]
     flagged = f"{flags.sum()} of {len(flags)} rows flagged"
     later = [fault for fault in faults if fault.stop > recording.train_size]
@@ -328,7 +329,7 @@ def headline(recording: Bunch, outcome: Outcome, faults: list[Fault]) -> str:
         return f"{outcome.method} on {recording.name}: {flagged}"
     hits = sum(fault.is_hit(outcome.flags) for fault in later)
     faulty = recording.target[recording.train_size :][flags].sum()
-    return f"{outcome.method}: {hits} of {len(later)} faults found (shaded); {flagged}, {faulty} of them faulty"
+    return f"{outcome.method}: {hits} of {len(later)} faults (shaded) found; {flagged}, {faulty} of them faulty"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A detector as the last step of a scikit-learn Pipeline: clone it, change it, save it, load it.
+"""A detector as the last step of a scikit-learn Pipeline: clone, change a parameter, save and load.
 
 Run ``python examples/pipeline.py``; it takes a few seconds.
 """
@@ -20,22 +20,22 @@ from timesad.datasets import make_anomalous_series
 series = make_anomalous_series(n_rows=2000, period=25, random_state=1)
 X_train = series.data[: series.train_size]
 
-# The detector scales each channel itself, so that no StandardScaler is needed. A transformation that does more
-# than scale, such as this one against outliers, goes in front of it.
+# The detector scales each channel, so a StandardScaler is not needed. Other transformations go in front of it; this one
+# limits outliers.
 detector = TimesNetDetector(window_size=50, max_epochs=3, random_state=0)
 pipeline = Pipeline([("transform", QuantileTransformer(n_quantiles=200, random_state=0)), ("detect", detector)])
 pipeline.fit(X_train)
 print("steps:", ", ".join(f"{name} = {type(step).__name__}" for name, step in pipeline.steps))
-print(f"highest score in row {int(np.argmax(pipeline.decision_function(series.data)))}; anomalies are in")
+print(f"largest score in row {int(np.argmax(pipeline.decision_function(series.data)))}; anomalies are in")
 for anomaly in series.anomalies:
     print(f"  rows {anomaly['start']} to {anomaly['stop'] - 1}: {anomaly['kind']}")
 
-# A clone has the parameters and nothing fitted; a step's parameters are reached through the step's name.
+# A clone has the same parameters and is not fitted. A parameter of a step has the step's name as its prefix.
 other = clone(pipeline).set_params(detect__contamination=0.02).fit(X_train)
 print(f"\nflagged at contamination 0.1: {pipeline.predict(series.data).sum()} rows, ", end="")
 print(f"at 0.02: {other.predict(series.data).sum()} rows")
 
-# What is loaded scores as what was saved, bit for bit.
+# A loaded pipeline gives the same scores, bit for bit.
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, "pipeline.joblib")
     joblib.dump(pipeline, path)

@@ -1,18 +1,18 @@
-"""Record the telemetry that ``timesad.datasets.load_host_telemetry`` ships, on your own machine.
+"""Record telemetry like that of ``timesad.datasets.load_host_telemetry`` on your own machine.
 
-A small hash service answers requests on the loopback interface. A load generator drives it with a repeating
-cycle (period 8 s; every third cycle a compaction job runs, so there is a slower period of 24 s), and a batch job
-flushes a file to disk once a cycle. Five times a second the recorder reads the host's and the service's counters.
-The first half is free of faults; in the second half faults are injected one after the other, with a pause between
-them, and a row is labelled 1 exactly while a fault is switched on.
+A small hash service serves requests on the loopback interface. A load generator repeats a cycle of 8 s. Every third
+cycle the service runs a compaction, so there is a second period of 24 s. A batch job flushes a file to disk in each
+cycle. The recorder reads the counters of the host and the service five times a second.
 
-Two kinds of fault are injected. *Obvious* ones leave the normal range of some channel: a CPU hog, memory growth, a
-flood of disk writes, a storm of context switches. *Contextual* ones keep every channel inside its normal range: a
-load cycle skipped, run twice as fast, or shifted by half a cycle; a flat load; a latency that is right for the peak
-but comes in the valley; a batch job that is missing.
+The first half has no faults. In the second half faults are injected one after the other, with pauses. A row has the
+label 1 exactly while a fault is on.
 
-Run ``python examples/record_host_telemetry.py --minutes 44 --out host_telemetry.csv.gz`` for a full recording (it
-needs psutil, and an otherwise quiet machine); ``--minutes 0.5`` is a rehearsal. Faults follow from ``--seed``.
+*Obvious* faults leave the normal range of a channel: a CPU hog, memory growth, a flood of disk writes, a storm of
+context switches. *Contextual* faults keep every channel in its normal range: a load cycle that is skipped, twice as
+fast, or shifted by half a cycle; a flat load; the latency of the peak in the valley; a missing batch job.
+
+Run ``python examples/record_host_telemetry.py --minutes 44 --out host_telemetry.csv.gz`` for a full recording. It needs
+psutil and a machine without other load. ``--minutes 0.5`` is a short trial. ``--seed`` fixes the faults.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ COMPACTION_EVERY = 3  # cycles; the slow period is 120 rows
 VALLEY_RATE, PEAK_RATE = 15.0, 110.0  # requests per second
 CLIENT_THREADS = 4
 HASH_BLOCK = b"timesad" * 9_362  # about 64 KiB
-SLOW_SECONDS = 0.006  # what "latency_wrong" adds: about the difference between valley and peak
+SLOW_SECONDS = 0.006  # added by "latency_wrong": about the difference between valley and peak
 
 OBVIOUS = ("cpu_hog", "memory_growth", "disk_flood", "switch_storm")
 CONTEXTUAL = (
@@ -54,8 +54,8 @@ CONTEXTUAL = (
     "latency_wrong",
     "batch_missing",
 )
-# where in a load cycle a fault begins, and how many cycles it lasts: only while its effect can be there, so that a
-# row is labelled where something is wrong (the batch job runs, and requests queue least, about the cycle's turn)
+# First phase and length of each fault, in cycles. A fault is on only while it has an effect, so that labels are true:
+# the batch job runs, and queues are shortest, near the end of a cycle.
 FAULT_SPANS = {
     "cpu_hog": (0.25, 0.5),
     "memory_growth": (0.5, 0.5),
@@ -68,7 +68,7 @@ FAULT_SPANS = {
     "latency_wrong": (0.75, 0.5),
     "batch_missing": (0.75, 0.5),
 }
-CYCLES_BETWEEN = (5, 8)  # cycles without a fault between two faults, smallest and largest number
+CYCLES_BETWEEN = (5, 8)  # smallest and largest number of cycles without a fault between two faults
 
 CHANNELS = (
     "cpu0_percent",
@@ -98,9 +98,9 @@ class Fault:
 
 
 def plan_faults(first: float, last: float, seed: int) -> list[Fault]:
-    """Faults between the seconds `first` and `last`, each at its place in a load cycle, no two of a kind in a row.
+    """Faults between the seconds `first` and `last`, each at its phase of the load cycle.
 
-    Every kind comes up once before any comes up twice, and some cycles without a fault lie between two faults.
+    Every kind occurs once before any occurs twice. No kind follows itself.
     """
     rng = random.Random(seed)
     faults: list[Fault] = []
@@ -120,7 +120,7 @@ def plan_faults(first: float, last: float, seed: int) -> list[Fault]:
 
 
 def load_shape(phase: float) -> float:
-    """The normal load over one cycle, in [0, 1]: a ramp, a plateau with a dip, a fall; `phase` in [0, 1)."""
+    """Normal load, in [0, 1], at a phase in [0, 1): a ramp, a plateau with a dip, a fall."""
     if phase < 0.25:
         return phase / 0.25
     if phase < 0.6:
@@ -129,7 +129,7 @@ def load_shape(phase: float) -> float:
 
 
 def request_rate(seconds: float, fault: str) -> float:
-    """Requests per second that the load generator aims at, given the time and the fault that is on."""
+    """Planned requests per second at a time, with the fault that is on."""
     phase = seconds / CYCLE_SECONDS % 1.0
     shapes = {
         "cycle_skipped": 0.0,
@@ -141,7 +141,7 @@ def request_rate(seconds: float, fault: str) -> float:
 
 
 class Board:
-    """What the processes share: the clock's zero, the fault that is on, and the load generator's counters."""
+    """State that the processes share: zero of the clock, current fault, counters of the load generator."""
 
     def __init__(self) -> None:
         self.zero = mp.Value("d", 0.0)
@@ -174,7 +174,7 @@ class Board:
 
 
 def serve(board: Board, port: mp.Queue) -> None:
-    """The service: each request hashes a few blocks, more of them when the load is high, as a filling cache would."""
+    """Run the service: each request hashes some blocks, more of them at a high load."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -193,7 +193,7 @@ def serve(board: Board, port: mp.Queue) -> None:
             self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
-            """Nothing is logged: the log's writes would show in the disk channels."""
+            """Log nothing: writes of a log would show in the disk channels."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -203,16 +203,16 @@ def serve(board: Board, port: mp.Queue) -> None:
     compacted = -1
     while not board.stop.wait(0.1):
         cycles = board.seconds() / CYCLE_SECONDS
-        cache.append(os.urandom(262_144))  # the cache fills by 2.5 MB/s ...
+        cache.append(os.urandom(262_144))  # the cache grows by 2.5 MB/s
         if cycles % COMPACTION_EVERY > COMPACTION_EVERY - 0.1 and int(cycles) != compacted:
-            compacted = int(cycles)  # ... until a compaction hashes and drops it
+            compacted = int(cycles)  # a compaction hashes and empties it
             hashlib.sha256(b"".join(cache)).hexdigest()
             cache.clear()
     server.shutdown()
 
 
 def generate_load(board: Board, port: int) -> None:
-    """Ask the service at the planned rate from a few client threads, and note the latency of each answer."""
+    """Send requests at the planned rate from a few client threads, and record their latencies."""
     tickets: SimpleQueue[int] = SimpleQueue()
 
     def client() -> None:
@@ -251,7 +251,7 @@ def generate_load(board: Board, port: int) -> None:
 
 
 def run_batch_job(board: Board, folder: str) -> None:
-    """Once a cycle, in the valley, write a file of 3 MB and flush it to disk."""
+    """Write a file of 3 MB and flush it to disk once per cycle, in the valley."""
     target = Path(folder, "batch.bin")
     done = -1
     while not board.stop.wait(0.05):
@@ -289,7 +289,7 @@ def flood_disk(stop: mp.Event) -> None:
 
 
 def storm_switches(stop: mp.Event) -> None:
-    """Two threads hand a token back and forth: thousands of context switches a second, little CPU."""
+    """Pass a token between two threads: thousands of context switches per second, little CPU."""
     ping, pong = threading.Semaphore(1), threading.Semaphore(0)
 
     def hand_over(mine: threading.Semaphore, theirs: threading.Semaphore) -> None:
@@ -313,7 +313,7 @@ FAULT_PROCESSES = {
 
 
 class FaultSwitch:
-    """Turns each planned fault on and off at its second, and says which one is on."""
+    """Turns the planned faults on and off."""
 
     def __init__(self, board: Board, faults: list[Fault]) -> None:
         self.board, self.faults = board, faults
@@ -340,7 +340,7 @@ class FaultSwitch:
 
 
 class Counters:
-    """Reads the host's and the service's counters and returns one row of rates since the last reading."""
+    """Reads the counters of the host and the service; a row holds rates since the last reading."""
 
     def __init__(self, service: psutil.Process) -> None:
         self.service = service
@@ -389,14 +389,14 @@ class Counters:
 
 
 def record(minutes: float, seed: int) -> tuple[list[list[float]], list[int], list[Fault]]:
-    """Run the whole experiment; return rows, labels and the faults' plan."""
+    """Run the experiment; return rows, labels and faults."""
     total = 60.0 * minutes
     faults = plan_faults(total / 2, total, seed)
     board, port = Board(), mp.Queue()
     with tempfile.TemporaryDirectory() as folder:
         service = mp.Process(target=serve, args=(board, port), daemon=True)
         service.start()
-        board.zero.value = time.monotonic() + 3.0  # three seconds for everything to come up
+        board.zero.value = time.monotonic() + 3.0  # three seconds for all processes to start
         others = [
             mp.Process(target=generate_load, args=(board, port.get()), daemon=True),
             mp.Process(target=run_batch_job, args=(board, folder), daemon=True),
@@ -414,7 +414,7 @@ def record(minutes: float, seed: int) -> tuple[list[list[float]], list[int], lis
 def sample(
     board: Board, switch: FaultSwitch, service: psutil.Process, total: float
 ) -> tuple[list[list[float]], list[int]]:
-    """One row every `SAMPLE_SECONDS`; a row's label is the fault that was on while it was counted."""
+    """Record a row every `SAMPLE_SECONDS`, with the label 1 if a fault was on."""
     counters = Counters(service)
     board.take_requests()
     rows, labels = [], []

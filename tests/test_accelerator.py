@@ -1,6 +1,6 @@
-"""An accelerator: the same numbers as on the processor, the same every time, and nobody waiting for it.
+"""An accelerator gives the numbers of the processor, the same every time, and the host does not wait for it.
 
-What needs one is skipped, saying so, where there is none; the rest holds on every machine.
+Tests that need one are skipped without it, with the reason.
 """
 
 from __future__ import annotations
@@ -8,27 +8,30 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from timesad import TimesNetDiscrepancyDetector
+from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
 from timesad.accelerator import CALLS_BEFORE, Recorded
 from timesad.training import MinimaxNet
 
 CUDA = "cuda"
-WAITS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal"}  # for what they return
-TOLERANCE = 2e-3  # convolutions on an accelerator round factors to the ten bits of TF32, as torch sets it
+# Operations whose result the host must wait for.
+WAITS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal"}
+TOLERANCE = 2e-3  # relative; convolutions on an accelerator round factors to the ten bits of TF32
 
 
 @pytest.fixture
 def accelerator() -> str:
     if not torch.cuda.is_available():
-        pytest.skip("torch sees no CUDA device here")
+        pytest.skip("torch finds no CUDA device here")
     return CUDA
 
 
@@ -40,11 +43,11 @@ def X():
 
 
 def within_epochs(enter: Callable[[], Any]) -> Any:
-    """Patch the training so that what `enter` returns is open while batches are worked on, and at no other time."""
+    """Patch the training: the context that `enter` returns is open while batches are processed, and only then."""
     original = MinimaxNet.run_single_epoch
 
     def watched(iterator: Iterable[Any]) -> Iterator[Any]:
-        batches = iter(iterator)  # a loader draws a seed for itself, on the host
+        batches = iter(iterator)  # the loader draws a seed on the host
         with enter():
             yield from batches
 
@@ -69,24 +72,30 @@ class CountWaits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-TRAINED = [{}, {"discrepancy_weight": "balanced"}, {"discrepancy_weight": 3.0, "schedule": "alternating"}]
+WEIGHTS = pytest.mark.parametrize("discrepancy_weight", [0, "balanced", 3.0])
 
 
-@pytest.mark.parametrize("changes", TRAINED, ids=["plain", "simultaneous", "alternating"])
-def test_no_operation_of_an_epoch_is_waited_for(make_detector, X, changes):
-    """Adam counts its steps on the host and reads them there; that is no wait, so its update is left out."""
-    detector = make_detector(device="cpu", n_masks=2)
-    known = detector.get_params()
+def with_weight(detector: Any, discrepancy_weight: float | str) -> Any:
+    """The detector with this weight, where it has the parameter."""
+    if "discrepancy_weight" in detector.get_params():
+        detector.set_params(discrepancy_weight=discrepancy_weight)
+    return detector
+
+
+@WEIGHTS
+def test_the_host_reads_no_result_within_an_epoch(make_network_detector, X, discrepancy_weight):
+    """Adam reads its number of steps on the host, which is no wait, so its update is left out."""
+    detector = with_weight(make_network_detector(device="cpu"), discrepancy_weight)
     counter = CountWaits()
     with within_epochs(lambda: counter), mock.patch.object(torch.optim.Adam, "step", return_value=None):
-        detector.set_params(**{name: value for name, value in changes.items() if name in known}).fit(X)
+        detector.fit(X)
     assert counter.n_operations > 100
     assert not counter.seen
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")
-@pytest.mark.parametrize("changes", TRAINED, ids=["plain", "simultaneous", "alternating"])
-def test_the_host_never_waits_within_an_epoch(accelerator, make_detector, X, changes):
+@WEIGHTS
+def test_the_host_never_waits_within_an_epoch(accelerator, make_network_detector, X, discrepancy_weight):
     @contextmanager
     def no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("error")
@@ -95,81 +104,98 @@ def test_the_host_never_waits_within_an_epoch(accelerator, make_detector, X, cha
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
-    detector = make_detector(device=accelerator, n_masks=2, batch_size=8)  # enough batches for a recording
-    known = detector.get_params()
+    detector = make_network_detector(device=accelerator, batch_size=8)  # enough batches for a recording
     with within_epochs(no_waiting):
-        detector.set_params(**{name: value for name, value in changes.items() if name in known}).fit(X)
+        with_weight(detector, discrepancy_weight).fit(X)
 
 
-def test_a_recording_does_what_was_recorded(accelerator):
+def test_a_recording_repeats_the_recorded_function(accelerator):
     recorded = Recorded(lambda x: {"moved": x + 1, "drawn": torch.rand(4, device=x.device)})
     xs = [torch.full((3,), float(number), device=accelerator) for number in range(3 * CALLS_BEFORE)]
-    answers = [recorded(x) for x in xs]
-    assert [answer["moved"].tolist() for answer in answers] == [(x + 1).tolist() for x in xs]
-    assert len({tuple(answer["drawn"].tolist()) for answer in answers}) == len(xs)
+    outputs = [recorded(x) for x in xs]
+    assert [output["moved"].tolist() for output in outputs] == [(x + 1).tolist() for x in xs]
+    assert len({tuple(output["drawn"].tolist()) for output in outputs}) == len(xs)
     assert recorded(torch.zeros(5, device=accelerator))["moved"].tolist() == [1.0] * 5
 
 
-def test_a_recorded_fit_learns_as_one_that_is_not(accelerator, make_detector, X):
-    """The same steps from the same weights; rows are not hidden, as masks are drawn anew in either."""
-    changes = {"device": accelerator, "n_masks": 0, "batch_size": 8, "validation_fraction": 0.0, "max_epochs": 3}
-    recorded = make_detector(**changes).fit(X)
+def without_masks(detector: Any) -> Any:
+    """The detector as a subclass that hides no rows and trains on all of them: masks are random in each fit."""
+
+    class WithoutMasks(type(detector)):  # type: ignore[misc]
+        def _window_settings(self) -> Any:
+            return replace(super()._window_settings(), n_masks=0)
+
+        def _training_settings(self) -> Any:
+            return replace(super()._training_settings(), validation_fraction=0.0)
+
+    return WithoutMasks(**detector.get_params())
+
+
+def test_a_recorded_fit_has_the_losses_of_one_that_is_not(accelerator, make_network_detector, X):
+    detector = without_masks(make_network_detector(device=accelerator, batch_size=8, max_epochs=3))
+    recorded = clone(detector).fit(X)
     with mock.patch.object(Recorded, "__call__", lambda self, x: self._work(x)):
-        asked = make_detector(**changes).fit(X)
-    for mine, other in zip(recorded.history_, asked.history_, strict=True):
+        direct = clone(detector).fit(X)
+    for mine, other in zip(recorded.history_, direct.history_, strict=True):
         assert mine["train_reconstruction"] == pytest.approx(other["train_reconstruction"], rel=1e-3)
 
 
-@pytest.mark.parametrize(("score_rule", "tolerance"), [("default", 1), ("sum", 1), ("product", 5)])
-def test_scores_are_those_of_the_processor(accelerator, make_detector, X, score_rule, tolerance):
-    """The product takes exp(-50 D), which makes differences in D fifty times as large in itself."""
-    detector = make_detector(device=accelerator)
-    if score_rule != "default":
-        if "score_rule" not in detector.get_params():
-            pytest.skip("this detector has one score")
-        detector.set_params(score_rule=score_rule)
-    detector.fit(X)
+def assert_scores_of_the_processor(detector: Any, X: Any) -> None:
     scores = detector.decision_function(X)
     assert np.isfinite(scores).all()
     on_processor = detector.set_params(device="cpu").decision_function(X)
-    np.testing.assert_allclose(scores, on_processor, atol=tolerance * TOLERANCE * np.abs(on_processor).max())
+    np.testing.assert_allclose(scores, on_processor, atol=TOLERANCE * np.abs(on_processor).max())
+
+
+def test_scores_are_those_of_the_processor(accelerator, make_detector, X):
+    assert_scores_of_the_processor(make_detector(device=accelerator).fit(X), X)
+
+
+@pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector, AnomalyTransformerDetector])
+def test_scores_with_the_discrepancy_are_those_of_the_processor(accelerator, detector_class, X):
+    detector = detector_class(
+        window_size=16, anomaly_score="reconstruction+discrepancy", max_epochs=2, device=accelerator
+    )
+    assert_scores_of_the_processor(detector.fit(X), X)
 
 
 def test_a_fit_is_repeated_bit_for_bit(accelerator, make_detector, X):
-    fits = [make_detector(device=accelerator, max_epochs=4).fit(X) for _ in range(2)]
+    fits = [make_detector(device=accelerator).fit(X) for _ in range(2)]
     assert np.array_equal(*[fit.decision_scores_ for fit in fits])
 
 
-def test_a_fit_leaves_the_generators_alone(accelerator, make_detector, X):
+def test_a_fit_does_not_move_the_generators(accelerator, make_detector, X):
     before = torch.cuda.get_rng_state()
     make_detector(device=accelerator).fit(X)
     assert torch.equal(torch.cuda.get_rng_state(), before)
 
 
-def test_companions_in_a_batch_have_no_influence(accelerator, make_detector, X):
+def test_other_windows_in_a_batch_have_no_influence(accelerator, make_detector, X):
     detector = make_detector(device=accelerator).fit(X)
-    one_by_one = detector.set_params(batch_size=1).decision_function(X)
-    together = detector.set_params(batch_size=1024).decision_function(X)
+    pieces = np.split(X, len(X) // 16)  # of one window each
+    one_by_one = np.concatenate([detector.decision_function(piece) for piece in pieces])
+    together = detector.decision_function(X, groups=np.repeat(np.arange(len(pieces)), 16))
     np.testing.assert_allclose(together, one_by_one, atol=TOLERANCE * np.abs(one_by_one).max())
 
 
-def test_a_pickle_needs_no_accelerator(accelerator, X, make_detector):
-    detector = make_detector(device="auto").fit(X)
+def test_a_pickle_needs_no_accelerator(accelerator, X, make_network_detector):
+    detector = make_network_detector(device="auto").fit(X)
     assert next(detector.network_.parameters()).device.type == accelerator
     loaded = pickle.loads(pickle.dumps(detector))
     assert next(loaded.network_.parameters()).device.type == "cpu"
     assert np.array_equal(loaded.decision_function(X), detector.decision_function(X))
 
 
-def test_device_applies_to_a_fitted_detector(X, make_detector):
+def test_the_device_takes_effect_at_the_next_call(X, make_detector):
     detector = make_detector(device="cpu").fit(X)
+    expected = detector.decision_function(X)
     with pytest.raises(ValueError, match="device='cuda:99' cannot be used here"):
         detector.set_params(device="cuda:99").decision_function(X)
     scores = detector.set_params(device="auto").decision_function(X)
-    np.testing.assert_allclose(scores, detector.decision_scores_, atol=TOLERANCE * scores.max())
+    np.testing.assert_allclose(scores, expected, atol=TOLERANCE * np.abs(expected).max())
 
 
-def test_the_default_is_an_accelerator_where_there_is_one(X):
-    detector = TimesNetDiscrepancyDetector(window_size=16, patch_size=2, max_epochs=1, epoch_size=32).fit(X)
+def test_the_default_is_an_accelerator_where_there_is_one(X, make_network_detector):
+    detector = make_network_detector().fit(X)
     expected = CUDA if torch.cuda.is_available() else "cpu"
     assert next(detector.network_.parameters()).device.type == expected

@@ -1,4 +1,4 @@
-"""Whatever comes in: a correct result, or an error that names what is wrong and says what to do. Never a NaN."""
+"""Any input gives a correct result or an error that names the fault and the remedy; never a NaN."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import pytest
 import torch
 from sklearn.exceptions import NotFittedError
 
-from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
-from timesad.exceptions import PeriodFallbackWarning
+from timesad import (
+    AnomalyTransformerDetector,
+    NearestWindowsDetector,
+    TimesNetDetector,
+    TimesNetDiscrepancyDetector,
+)
+from timesad.exceptions import PeriodFallbackWarning, ShortSeriesWarning
 
 N_ROWS, WINDOW = 240, 16  # of the fixtures `waves` and `make_detector`
 METHODS = ("decision_function", "predict", "predict_proba", "predict_confidence", "explain")
 FALLBACK = pytest.mark.filterwarnings("ignore::timesad.exceptions.PeriodFallbackWarning")
+SHORT = pytest.mark.filterwarnings("ignore::timesad.exceptions.ShortSeriesWarning")
 
 
 def spoil(series, value):
@@ -22,7 +28,7 @@ def spoil(series, value):
 
 
 def assert_sound(detector):
-    """All that a fit leaves behind is finite, and a threshold and labels are there."""
+    """The fitted attributes are finite, and the labels are 0 and 1."""
     assert np.isfinite(detector.decision_scores_).all()
     assert np.isfinite(detector.threshold_)
     assert set(detector.labels_) <= {0, 1}
@@ -70,22 +76,30 @@ class TestSeriesThatCannotBeUsed:
 
 @pytest.fixture(scope="module")
 def whole(waves):
-    """A series of whole numbers, so that every type of number holds them exactly."""
+    """A series of whole numbers, which every type of number represents exactly."""
     return np.round(20 * waves)
 
 
 @pytest.fixture(scope="module")
-def expected(make_flagship, whole):
-    """Scores of that series, given as it is."""
-    return make_flagship().fit(whole).decision_scores_
+def reference(make_flagship, whole):
+    """A detector fitted on `whole` as float64."""
+    return make_flagship().fit(whole)
+
+
+@pytest.fixture(scope="module")
+def expected(reference, whole):
+    """Scores of `whole` as new rows."""
+    return reference.decision_function(whole)
 
 
 class TestSeriesThatCanBeUsed:
     @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, np.int32, np.int8, ">f8", object])
-    def test_types_of_numbers(self, make_flagship, whole, expected, dtype):
-        """float32 is read as it is, its statistics in float64: the scores are the same to float32's rounding."""
-        detector = make_flagship().fit(whole.astype(dtype))
-        np.testing.assert_allclose(detector.decision_scores_, expected, rtol=1e-5, atol=1e-5)
+    def test_types_of_numbers(self, make_flagship, whole, reference, expected, dtype):
+        """float32 is not copied, and its statistics are computed in float64: scores differ by rounding only."""
+        X = whole.astype(dtype)
+        detector = make_flagship().fit(X)
+        np.testing.assert_allclose(detector.decision_scores_, reference.decision_scores_, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(detector.decision_function(X), expected, rtol=1e-5, atol=1e-5)
 
     def test_booleans(self, make_flagship, whole):
         assert_sound(make_flagship().fit(whole > 0))
@@ -101,10 +115,10 @@ class TestSeriesThatCanBeUsed:
             pytest.param(lambda X: torch.from_numpy(X.copy()), id="torch tensor"),
         ],
     )
-    def test_layouts_in_memory(self, make_flagship, whole, expected, laid_out):
+    def test_layouts_in_memory(self, make_flagship, whole, reference, expected, laid_out):
         X = laid_out(whole)
         detector = make_flagship().fit(X)
-        np.testing.assert_array_equal(detector.decision_scores_, expected)
+        np.testing.assert_array_equal(detector.decision_scores_, reference.decision_scores_)
         np.testing.assert_array_equal(detector.decision_function(X), expected)
 
     def test_read_only_arrays(self, make_flagship, whole, expected):
@@ -119,31 +133,34 @@ class TestSeriesThatCanBeUsed:
         X = np.load(tmp_path / "series.npy", mmap_mode=mode)
         np.testing.assert_array_equal(make_flagship().fit(X).decision_function(X), expected)
 
-    def test_the_input_is_left_as_it_was(self, make_flagship, whole):
+    def test_the_input_is_not_changed(self, make_flagship, whole):
         X = whole.copy()
         make_flagship().fit(X).predict_proba(X)
         np.testing.assert_array_equal(X, whole)
 
-    def test_one_channel_may_be_scored_as_a_line_of_numbers(self, make_flagship, waves):
-        detector = make_flagship().fit(waves[:, :1])
-        np.testing.assert_array_equal(detector.decision_function(waves[:, 0]), detector.decision_scores_)
-        np.testing.assert_array_equal(detector.predict(waves[:, 0].tolist()), detector.labels_)
+    def test_one_channel_may_be_scored_as_one_dimensional_input(self, make_detector, waves):
+        detector = make_detector().fit(waves[:, :1])
+        expected = detector.decision_function(waves[:, :1])
+        np.testing.assert_array_equal(detector.decision_function(waves[:, 0]), expected)
+        np.testing.assert_array_equal(detector.predict(waves[:, 0].tolist()), expected > detector.threshold_)
         assert detector.predict_proba(waves[:, 0]).shape == (N_ROWS, 2)
 
-    def test_many_channels(self, make_flagship, waves):
-        assert_sound(make_flagship().fit(np.tile(waves, 30)))
+    def test_many_channels(self, make_detector, waves):
+        assert_sound(make_detector().fit(np.tile(waves, 30)))
 
 
 class TestLength:
+    @FALLBACK
+    @SHORT
     def test_exactly_a_window(self, make_detector, waves):
-        detector = make_detector(top_k=1).fit(waves[:WINDOW])
+        detector = make_detector().fit(waves[:WINDOW])
         assert_sound(detector)
-        assert detector.decision_scores_.shape == (WINDOW,)
+        assert detector.decision_scores_.shape == detector.decision_function(waves[:WINDOW]).shape == (WINDOW,)
 
     @FALLBACK
-    def test_a_window_larger_than_the_training_part_leaves_nothing_to_stop_on(self, make_detector, waves):
-        """100 rows, of which a fifth would be held out, in windows of 90: all rows are trained on, for all epochs."""
-        detector = make_detector(window_size=90, max_epochs=3).fit(waves[:100])
+    def test_a_series_that_cannot_be_divided_trains_for_all_epochs(self, make_network_detector, waves):
+        """100 rows cannot hold a window of 90 rows in the training part and in the held-out part."""
+        detector = make_network_detector(window_size=90, max_epochs=3).fit(waves[:100])
         assert_sound(detector)
         assert len(detector.history_) == 3
         assert "valid_reconstruction" not in detector.history_[-1]
@@ -158,29 +175,49 @@ class TestLength:
             with pytest.raises(ValueError, match=r"shortest series in groups has 10 rows.*window_size is 16"):
                 method(waves, groups=groups)
 
+    def test_a_series_too_short_for_the_exclusion_zone_gives_a_warning_with_the_remedies(self, make_nearest, waves):
+        """Of 40 rows in windows of 16, the middle windows leave fewer than 5 windows that do not overlap them."""
+        message = r"(?s)too short: with window_size=16.*n_neighbors=5.*smaller window_size or fewer n_neighbors"
+        with pytest.warns(ShortSeriesWarning, match=message) as warned:
+            detector = make_nearest().fit(waves[:40])
+        assert_sound(detector)
+        assert warned[0].filename == __file__, "the warning points to the call of fit"
+
+    def test_the_shortest_series_for_the_exclusion_zone_gives_no_warning(self, make_nearest, waves):
+        """With one neighbour, a window of 16 rows in the middle needs 16 rows on one side: 2 · 16 + 15 rows."""
+        assert_sound(make_nearest(n_neighbors=1).fit(waves[:47]))
+        with pytest.warns(ShortSeriesWarning):
+            make_nearest(n_neighbors=1).fit(waves[:46])
+
 
 class TestConstantSeries:
     def test_a_constant_channel_is_harmless(self, make_detector, waves):
         assert_sound(make_detector().fit(np.column_stack([waves, np.full(N_ROWS, 21.5)])))
 
-    def test_a_constant_channel_that_wakes_up_is_found(self, make_detector, waves):
+    def test_a_change_in_a_constant_channel_is_found(self, make_detector, waves):
         X = np.column_stack([waves, np.full(N_ROWS, 21.5)])
-        detector = make_detector(max_epochs=10).fit(X)
-        awake = X.copy()
-        awake[120:128, 2] += 5.0
-        assert 112 <= detector.decision_function(awake).argmax() < 136
+        detector = make_detector(thorough=True).fit(X)
+        changed = X.copy()
+        changed[120:128, 2] += 5.0
+        assert 112 <= detector.decision_function(changed).argmax() < 136
 
     @pytest.mark.parametrize("level", [0.0, 3.7, -1e9, 1e-300])
-    def test_a_series_without_any_change_falls_back_and_says_so(self, make_detector, level):
-        with pytest.warns(PeriodFallbackWarning, match="shows 0 of its own periods"):
-            detector = make_detector().fit(np.full((N_ROWS, 2), level))
+    @FALLBACK
+    def test_a_constant_series_gives_finite_results(self, make_detector, level):
+        detector = make_detector().fit(np.full((N_ROWS, 2), level))
         assert_sound(detector)
-        assert len(set(detector.periods_.tolist())) == 2
         X = np.full((50, 2), level)
         X[25] += 1.0
         for method in ("linear", "unify"):
             assert np.isfinite(detector.predict_proba(X, method=method)).all()
         assert np.isfinite(detector.predict_confidence(X)).all()
+
+    @pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector, TimesNetDetector])
+    def test_a_constant_series_gives_a_warning_about_its_periods(self, detector_class):
+        detector = detector_class(window_size=WINDOW, n_periods=2, max_epochs=1, random_state=0)
+        with pytest.warns(PeriodFallbackWarning, match="0 "):
+            detector.fit(np.ones((N_ROWS, 2)))
+        assert len(set(detector.periods_.tolist())) == 2
 
     @FALLBACK
     def test_a_single_step(self, make_detector):
@@ -220,107 +257,110 @@ class TestHugeValues:
         np.testing.assert_array_equal(scores, harmless)
 
     def test_float32_at_its_limit(self, make_detector, waves):
-        """Twice the largest float32 is no float32, but all statistics are taken in float64."""
+        """Twice the largest float32 is infinite as float32; the statistics are computed in float64."""
         shares = (waves - waves.min()) / np.ptp(waves)
         X = shares.astype(np.float32) * np.finfo(np.float32).max
         assert_sound(make_detector().fit(X))
 
 
 class TestParameters:
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"window_size": 3},
-            {"window_size": 16.0},
-            {"window_size": "16"},
-            {"top_k": 0},
-            {"n_layers": 0},
-            {"model_size": 1},
-            {"dropout": 1.0},
-            {"normalize_windows": 2},
-            {"n_masks": 1},
-            {"n_masks": -2},
-            {"patch_size": 0},
-            {"smoothing": 0},
-            {"score_stride": 0},
-            {"max_epochs": 0},
-            {"epoch_size": 0},
-            {"batch_size": 0},
-            {"learning_rate": 0.0},
-            {"learning_rate": float("nan")},
-            {"learning_rate": float("inf")},
-            {"validation_fraction": 1.0},
-            {"patience": 0},
-            {"contamination": 0.6},
-            {"device": 0},
-            {"random_state": "zero"},
-            {"verbose": -1},
-        ],
-        ids=str,
+    OF_ALL = (
+        {"window_size": 3},
+        {"window_size": 16.0},
+        {"window_size": "16"},
+        {"smoothing": 0},
+        {"contamination": 0.6},
+        {"device": 0},
     )
-    def test_out_of_range_is_refused_by_name_and_value(self, make_flagship, waves, changes):
+    OF_NETWORKS = (
+        {"clean_training": 2},
+        {"n_layers": 0},
+        {"model_size": 1},
+        {"max_epochs": 0},
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
+        {"random_state": "zero"},
+        {"verbose": -1},
+    )
+    OF_ASSOCIATIONS = (
+        {"n_heads": 0},
+        {"discrepancy_weight": -1.0},
+        {"discrepancy_weight": "auto"},
+        {"anomaly_score": "best"},
+        {"anomaly_score": "product"},
+    )
+
+    def assert_refused(self, detector, waves, changes):
         [(name, value)] = changes.items()
         with pytest.raises(ValueError, match=rf"The '{name}' parameter.*must be.*Got .*{value!r}"):
-            make_flagship(**changes).fit(waves)
+            detector.set_params(**changes).fit(waves)
+
+    @pytest.mark.parametrize("changes", OF_ALL, ids=str)
+    def test_out_of_range_is_refused_by_name_and_value(self, make_detector, waves, changes):
+        self.assert_refused(make_detector(), waves, changes)
+
+    @pytest.mark.parametrize("changes", OF_NETWORKS, ids=str)
+    def test_of_networks_too(self, make_network_detector, waves, changes):
+        self.assert_refused(make_network_detector(), waves, changes)
 
     @pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector, AnomalyTransformerDetector])
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"n_heads": 0},
-            {"prior": "global"},
-            {"divergence": "wasserstein"},
-            {"schedule": "sometimes"},
-            {"discrepancy_weight": -1.0},
-            {"discrepancy_weight": "automatic"},
-            {"score_rule": "best"},
-        ],
-        ids=str,
-    )
-    def test_of_the_associations_too(self, waves, detector_class, changes):
-        [(name, value)] = changes.items()
-        with pytest.raises(ValueError, match=rf"The '{name}' parameter.*must be.*Got {value!r}"):
-            detector_class(**changes).fit(waves)
+    @pytest.mark.parametrize("changes", OF_ASSOCIATIONS, ids=str)
+    def test_of_associations_too(self, waves, detector_class, changes):
+        self.assert_refused(detector_class(), waves, changes)
 
-    def test_of_the_flagship_alone_too(self, waves):
-        with pytest.raises(ValueError, match="The 'association_trunk' parameter"):
-            TimesNetDiscrepancyDetector(association_trunk="shared").fit(waves)
+    @pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector, TimesNetDetector])
+    def test_of_periods_too(self, waves, detector_class):
+        self.assert_refused(detector_class(), waves, {"n_periods": 0})
 
-    @pytest.mark.parametrize("top_k", [16, 50])
-    def test_more_periods_than_a_window_has_are_refused(self, make_flagship, waves, top_k):
-        with pytest.raises(ValueError, match=rf"top_k={top_k} .*window_size=16.*window_size of at least {top_k + 1}"):
-            make_flagship(top_k=top_k).fit(waves)
+    @pytest.mark.parametrize("changes", [{"n_neighbors": 0}, {"n_neighbors": 1.0}, {"max_windows": 0}], ids=str)
+    def test_of_nearest_windows_too(self, waves, changes):
+        self.assert_refused(NearestWindowsDetector(), waves, changes)
+
+    def test_the_anomaly_transformer_has_no_score_with_neighbours(self, waves):
+        with pytest.raises(ValueError, match=r"The 'score' parameter of AnomalyTransformerDetector must be"):
+            AnomalyTransformerDetector(anomaly_score="reconstruction*neighbors").fit(waves)
+
+    @pytest.mark.parametrize("n_periods", [16, 50])
+    def test_more_periods_than_a_window_has_are_refused(self, make_flagship, waves, n_periods):
+        message = rf"n_periods={n_periods} .*window_size=16.*window_size of at least {n_periods + 1}"
+        with pytest.raises(ValueError, match=message):
+            make_flagship(n_periods=n_periods).fit(waves)
 
     @FALLBACK
-    def test_as_many_periods_as_a_window_has_are_taken(self, make_flagship, waves):
-        detector = make_flagship(top_k=WINDOW - 1).fit(waves)
+    def test_as_many_periods_as_a_window_has_are_accepted(self, make_flagship, waves):
+        detector = make_flagship(n_periods=WINDOW - 1).fit(waves)
         assert sorted(detector.periods_) == list(range(2, WINDOW + 1))
         assert_sound(detector)
 
     @FALLBACK
-    def test_the_smallest_window(self, make_flagship, waves):
-        assert_sound(make_flagship(window_size=4, top_k=3, n_masks=2).fit(waves))
+    @pytest.mark.parametrize("window_size", [4, 5, 7, 8, 20, 31, 40])
+    @pytest.mark.parametrize(
+        "detector_class",
+        [TimesNetDiscrepancyDetector, TimesNetDetector, AnomalyTransformerDetector, NearestWindowsDetector],
+    )
+    def test_every_window_size_works_without_another_parameter(self, waves, detector_class, window_size):
+        detector = detector_class(window_size=window_size).fit(waves)
+        assert_sound(detector)
+        assert np.isfinite(detector.decision_function(waves[:window_size])).all()
 
     @pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector, AnomalyTransformerDetector])
     @pytest.mark.parametrize(("n_heads", "proposed"), [(3, 2), (16, 8)])
     def test_heads_that_do_not_divide_the_features_are_refused(self, waves, detector_class, n_heads, proposed):
         with pytest.raises(ValueError, match=rf"n_heads={n_heads} .*model_size=8.*for example {proposed}"):
-            detector_class(window_size=WINDOW, patch_size=2, model_size=8, n_heads=n_heads).fit(waves)
-
-    def test_masks_that_do_not_fit_in_a_window_are_refused(self, make_flagship, waves):
-        with pytest.raises(ValueError, match=r"n_masks=4 .*patch_size=5.*window_size of at least 20.*n_masks=0"):
-            make_flagship(patch_size=5).fit(waves)
+            detector_class(window_size=WINDOW, model_size=8, n_heads=n_heads).fit(waves)
 
     @pytest.mark.parametrize("device", ["abacus", "cuda:99", "meta"])
-    def test_a_device_that_is_not_there_is_refused(self, make_flagship, waves, device):
+    def test_a_device_that_does_not_exist_is_refused(self, make_detector, waves, device):
         with pytest.raises(ValueError, match=rf"device='{device}' cannot be used here.*'auto', 'cpu'"):
-            make_flagship(device=device).fit(waves)
+            make_detector(device=device).fit(waves)
 
-    def test_a_misspelt_parameter_is_refused(self, make_flagship):
+    def test_a_misspelt_parameter_is_refused(self, make_detector):
         with pytest.raises(TypeError, match="windowsize"):
-            make_flagship(windowsize=10)
+            make_detector(windowsize=10)
 
-    def test_two_refusals_do_not_spoil_a_detector(self, make_flagship, waves):
+    def test_a_refused_fit_does_not_change_the_next_fit(self, make_flagship, waves):
         detector = make_flagship()
         for unusable in (waves[:5], spoil(waves, np.nan)):
             with pytest.raises(ValueError, match="X"):
@@ -340,7 +380,7 @@ class TestGroups:
     )
 
     @pytest.mark.parametrize(("groups", "message"), CASES)
-    def test_unusable_ones_are_refused(self, make_detector, fitted, waves, groups, message):
+    def test_unusable_groups_are_refused(self, make_detector, fitted, waves, groups, message):
         for method in (make_detector().fit, fitted.decision_function, fitted.predict, fitted.predict_proba):
             with pytest.raises(ValueError, match=message):
                 method(waves, groups=groups)
@@ -355,6 +395,6 @@ class TestGroups:
         ],
         ids=["floats", "a list", "dates", "booleans"],
     )
-    def test_any_names_will_do(self, fitted, waves, groups):
+    def test_groups_may_have_any_names(self, fitted, waves, groups):
         expected = fitted.decision_function(waves, groups=np.repeat([0, 1], 120))
         np.testing.assert_array_equal(fitted.decision_function(waves, groups=groups), expected)

@@ -1,40 +1,37 @@
-"""What is drawn is what was computed, on whatever axes one likes."""
+"""Displays draw what they computed, on new or on given axes."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from pyod.models.pca import PCA
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
+from timesad import (
+    AnomalyTransformerDetector,
+    NearestWindowsDetector,
+    TimesNetDetector,
+    TimesNetDiscrepancyDetector,
+)
 from timesad.displays import AnomalyScoreDisplay, AssociationDisplay
 from timesad.nn import symmetric_kl
 
 mpl = pytest.importorskip("matplotlib", reason="displays need the extra timesad[plots]")
 WINDOW = 16
-TINY = {
-    "window_size": WINDOW,
-    "top_k": 2,
-    "n_layers": 2,
-    "model_size": 8,
-    "n_heads": 2,
-    "patch_size": 2,
-    "max_epochs": 1,
-    "epoch_size": 64,
-    "random_state": 0,
-}
+QUICK = {"window_size": WINDOW, "n_layers": 2, "model_size": 8, "n_heads": 2, "max_epochs": 1, "random_state": 0}
 
 
 @pytest.fixture(autouse=True)
-def drawn_nowhere():
-    """Figures are drawn in memory and closed afterwards."""
+def not_on_a_screen():
+    """Figures are drawn to a buffer and closed afterwards."""
     from matplotlib import pyplot as plt
 
     plt.switch_backend("Agg")
@@ -45,7 +42,7 @@ def drawn_nowhere():
 class TestScores:
     def test_from_estimator_draws_the_scores_and_the_threshold(self, fitted, waves):
         display = AnomalyScoreDisplay.from_estimator(fitted, waves)
-        np.testing.assert_array_equal(display.line_.get_ydata(), fitted.decision_scores_)
+        np.testing.assert_array_equal(display.line_.get_ydata(), fitted.decision_function(waves))
         np.testing.assert_array_equal(display.line_.get_xdata(), np.arange(len(waves)))
         assert set(display.threshold_line_.get_ydata()) == {fitted.threshold_}
         assert display.spans_ == []
@@ -53,7 +50,7 @@ class TestScores:
         assert labels == [type(fitted).__name__, "threshold"]
         display.figure_.canvas.draw()
 
-    def test_every_true_anomaly_is_shaded_a_single_row_too(self):
+    def test_every_true_anomaly_is_shaded_from_half_a_row_before_to_half_a_row_after(self):
         y = np.array([1, 0, 0, 1, 0, 1, 1, 1])
         display = AnomalyScoreDisplay.from_predictions(np.arange(8.0), y=y)
         sides = [(span.get_extents().x0, span.get_extents().x1) for span in display.spans_]
@@ -61,7 +58,7 @@ class TestScores:
         np.testing.assert_allclose(rows, [(0, 0.5), (2.5, 3.5), (4.5, 7)], atol=1e-9)
         assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["score", "true anomaly"]
 
-    def test_dates_of_a_data_frame_are_its_horizontal_axis(self, make_detector, waves):
+    def test_dates_of_a_data_frame_are_the_horizontal_axis(self, make_detector, waves):
         frame = pd.DataFrame(waves, index=pd.date_range("2026-01-01", periods=len(waves), freq="min"))
         frame.columns = ["pressure", "flow"]
         y = np.zeros(len(waves))
@@ -76,7 +73,7 @@ class TestScores:
         display = AnomalyScoreDisplay.from_estimator(PCA().fit(waves), frame)
         np.testing.assert_array_equal(display.line_.get_xdata(), np.arange(len(waves)))
 
-    def test_a_pipeline_and_any_pyod_detector_will_do(self, waves):
+    def test_a_pipeline_and_any_pyod_detector_can_be_drawn(self, waves):
         pipeline = Pipeline([("scale", StandardScaler()), ("detect", PCA())]).fit(waves)
         display = AnomalyScoreDisplay.from_estimator(pipeline, waves)
         np.testing.assert_array_equal(display.scores, pipeline.decision_function(waves))
@@ -88,7 +85,7 @@ class TestScores:
         display = AnomalyScoreDisplay.from_estimator(fitted, waves, groups=groups)
         np.testing.assert_array_equal(display.scores, fitted.decision_function(waves, groups=groups))
 
-    def test_axes_can_be_handed_over_and_drawn_on_again(self):
+    def test_axes_can_be_given_and_drawn_on_again(self):
         from matplotlib import pyplot as plt
 
         figure, (above, below) = plt.subplots(2)
@@ -105,49 +102,52 @@ class TestScores:
             AnomalyScoreDisplay.from_predictions(scores)
 
     @pytest.mark.parametrize("name", ["y", "positions"])
-    def test_a_companion_of_another_length_is_refused_by_name(self, name):
+    def test_labels_or_positions_of_another_length_are_refused_by_name(self, name):
         with pytest.raises(ValueError, match=rf"{name} has shape \(3,\).*2 scores"):
             AnomalyScoreDisplay.from_predictions([1.0, 2.0], **{name: [0, 1, 0]})
 
 
 @pytest.fixture(scope="module", params=[TimesNetDiscrepancyDetector, AnomalyTransformerDetector])
-def contrasting(request, waves):
-    """A detector of either class with associations, comparing with both priors."""
-    return request.param(**TINY, prior="contrast", discrepancy_weight="balanced").fit(waves)
+def associating(request, waves):
+    """A detector of each class with associations."""
+    return request.param(**QUICK).fit(waves)
+
+
+class WithoutMasks(AnomalyTransformerDetector):
+    def _window_settings(self):
+        return replace(super()._window_settings(), n_masks=0)
 
 
 class TestAssociations:
-    @pytest.mark.parametrize(("prior", "names"), [("local", ["P_local"]), ("grid", ["P_grid"])])
-    def test_there_are_s_and_the_priors_that_the_detector_has(self, waves, prior, names):
-        detector = TimesNetDiscrepancyDetector(**TINY, prior=prior, score_rule="sum").fit(waves)
+    @pytest.mark.parametrize("score", ["reconstruction*neighbors", "reconstruction", "reconstruction+discrepancy"])
+    def test_the_flagship_has_associations_with_every_score(self, waves, score):
+        detector = TimesNetDiscrepancyDetector(**QUICK, anomaly_score=score).fit(waves)
         display = AssociationDisplay.from_estimator(detector, waves, row=120)
-        assert list(display.associations) == ["S", *names]
+        assert list(display.associations) == ["S", "P"]
         assert len(display.images_) == len(display.axes_) == 2
 
-    def test_lines_sum_to_one_and_what_is_drawn_is_what_is_kept(self, contrasting, waves):
-        display = AssociationDisplay.from_estimator(contrasting, waves, row=120)
-        assert list(display.associations) == ["S", "P_local", "P_grid"]
+    def test_lines_sum_to_one_and_are_drawn_as_they_are_kept(self, associating, waves):
+        display = AssociationDisplay.from_estimator(associating, waves, row=120)
+        assert list(display.associations) == ["S", "P"]
         for association, image in zip(display.associations.values(), display.images_, strict=True):
             assert association.shape == (WINDOW, WINDOW)
             np.testing.assert_allclose(association.sum(axis=1), 1, rtol=1e-5)
             np.testing.assert_array_equal(image.get_array(), association)
         display.figure_.canvas.draw()
 
-    def test_they_are_the_networks_own(self, waves):
-        """With one head and no masks nothing is averaged: the divergence of what is drawn is the network's D."""
-        detector = AnomalyTransformerDetector(**TINY | {"n_layers": 1, "n_heads": 1}, n_masks=0, prior="contrast").fit(
-            waves
-        )
+    def test_their_divergence_is_the_discrepancy_of_the_network(self, waves):
+        """With one layer, one head and no masks nothing is averaged."""
+        detector = WithoutMasks(**QUICK | {"n_layers": 1, "n_heads": 1}).fit(waves)
         display = AssociationDisplay.from_estimator(detector, waves, row=120)
         drawn = {name: torch.from_numpy(value)[None, None] for name, value in display.associations.items()}
-        expected = [symmetric_kl(drawn["S"], drawn[name]) for name in ("P_local", "P_grid")]
+        expected = symmetric_kl(drawn["S"], drawn["P"])  # (batch, time)
         x = torch.from_numpy(detector.scaling_(waves[display.first_row :][:WINDOW]))[None]
         with torch.inference_mode():
             discrepancy = detector.network_(x).discrepancy  # (batch, time, prior)
-        torch.testing.assert_close(torch.stack(expected, dim=-1), discrepancy, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(expected, discrepancy[..., 0], rtol=1e-4, atol=1e-5)
 
-    def test_every_association_has_the_same_colours(self, contrasting, waves):
-        display = AssociationDisplay.from_estimator(contrasting, waves, row=120)
+    def test_every_association_has_the_same_colours(self, associating, waves):
+        display = AssociationDisplay.from_estimator(associating, waves, row=120)
         assert len({id(image.norm) for image in display.images_}) == 1
         assert display.images_[0].norm.vmin == 0
         assert display.images_[0].norm.vmax == max(value.max() for value in display.associations.values())
@@ -155,8 +155,8 @@ class TestAssociations:
     @pytest.mark.parametrize(
         ("row", "first_row"), [(0, 0), (5, 0), (120, 112), (235, 240 - WINDOW), (239, 240 - WINDOW)]
     )
-    def test_the_row_is_framed_in_a_window_that_the_series_holds(self, contrasting, waves, row, first_row):
-        display = AssociationDisplay.from_estimator(contrasting, waves, row=row)
+    def test_the_row_is_framed_in_a_window_inside_the_series(self, associating, waves, row, first_row):
+        display = AssociationDisplay.from_estimator(associating, waves, row=row)
         assert display.first_row == first_row
         for mark, image in zip(display.marks_, display.images_, strict=True):
             assert mark.get_xy() == (first_row - 0.5, row - 0.5)
@@ -165,45 +165,58 @@ class TestAssociations:
             assert image.get_extent() == [begin, end, end, begin]
 
     @pytest.mark.parametrize(("row", "first_row"), [(99, 84), (100, 100)])
-    def test_the_window_stays_in_the_rows_own_series(self, contrasting, waves, row, first_row):
+    def test_the_window_is_inside_the_series_of_the_row(self, associating, waves, row, first_row):
         groups = np.repeat([0, 1], [100, 140])
-        display = AssociationDisplay.from_estimator(contrasting, waves, row=row, groups=groups)
+        display = AssociationDisplay.from_estimator(associating, waves, row=row, groups=groups)
         assert display.first_row == first_row
 
-    def test_through_a_pipeline_it_sees_what_the_detector_sees(self, waves):
-        pipeline = Pipeline([("scale", StandardScaler()), ("detect", AnomalyTransformerDetector(**TINY))]).fit(waves)
+    def test_a_pipeline_transforms_the_rows_first(self, waves):
+        pipeline = Pipeline([("scale", StandardScaler()), ("detect", AnomalyTransformerDetector(**QUICK))]).fit(waves)
         display = AssociationDisplay.from_estimator(pipeline, waves, row=120)
         alone = AssociationDisplay.from_estimator(pipeline["detect"], pipeline[:-1].transform(waves), row=120)
         np.testing.assert_array_equal(display.associations["S"], alone.associations["S"])
 
-    def test_axes_can_be_handed_over(self, contrasting, waves):
+    def test_axes_can_be_given(self, associating, waves):
         from matplotlib import pyplot as plt
 
-        figure, axes = plt.subplots(1, 3)
-        display = AssociationDisplay.from_estimator(contrasting, waves, row=120, axes=axes)
+        figure, axes = plt.subplots(1, 2)
+        display = AssociationDisplay.from_estimator(associating, waves, row=120, axes=axes)
         assert list(display.axes_) == list(axes)
         assert display.figure_ is figure
-        with pytest.raises(ValueError, match="axes has 2 axes; expected 3"):
-            display.plot(axes=axes[:2])
+        with pytest.raises(ValueError, match="axes has 1 axes; expected 2"):
+            display.plot(axes=axes[:1])
 
     @pytest.mark.parametrize("row", [-1, 240])
-    def test_a_row_that_is_not_there_is_refused(self, contrasting, waves, row):
+    def test_a_row_outside_the_series_is_refused(self, associating, waves, row):
         with pytest.raises(ValueError, match=rf"row={row} .*from 0 to 239"):
-            AssociationDisplay.from_estimator(contrasting, waves, row=row)
+            AssociationDisplay.from_estimator(associating, waves, row=row)
 
-    def test_a_detector_without_associations_is_refused(self, waves):
-        plain = {name: value for name, value in TINY.items() if name != "n_heads"}
-        for detector in (TimesNetDetector(**plain), TimesNetDiscrepancyDetector(**TINY), PCA()):
-            with pytest.raises(ValueError, match=rf"{type(detector).__name__} has no associations"):
-                AssociationDisplay.from_estimator(detector.fit(waves), waves, row=120)
+    @pytest.mark.parametrize(
+        "detector",
+        [
+            TimesNetDiscrepancyDetector(**QUICK, discrepancy_weight=0),
+            TimesNetDetector(window_size=WINDOW, max_epochs=1),
+            NearestWindowsDetector(window_size=WINDOW),
+            PCA(),
+        ],
+        ids=lambda detector: type(detector).__name__,
+    )
+    def test_a_detector_without_associations_is_refused_with_the_remedy(self, waves, detector):
+        message = (
+            rf"This {type(detector).__name__} has no associations to show. Fit an AnomalyTransformerDetector, or a "
+            "TimesNetDiscrepancyDetector with a discrepancy_weight other than 0"
+        )
+        with pytest.raises(ValueError, match=message):
+            AssociationDisplay.from_estimator(clone(detector).fit(waves), waves, row=120)
 
     def test_an_unfitted_detector_is_refused(self, waves):
         with pytest.raises(NotFittedError):
-            AssociationDisplay.from_estimator(AnomalyTransformerDetector(**TINY), waves, row=120)
+            AssociationDisplay.from_estimator(AnomalyTransformerDetector(**QUICK), waves, row=120)
 
-    def test_looking_does_not_change_a_score(self, contrasting, waves):
-        AssociationDisplay.from_estimator(contrasting, waves, row=120)
-        np.testing.assert_array_equal(contrasting.decision_function(waves), contrasting.decision_scores_)
+    def test_a_display_does_not_change_a_score(self, associating, waves):
+        before = associating.decision_function(waves)
+        AssociationDisplay.from_estimator(associating, waves, row=120)
+        np.testing.assert_array_equal(associating.decision_function(waves), before)
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

@@ -1,4 +1,4 @@
-"""Every script in examples/ runs, and the demo keeps its promises to somebody with a CSV of their own."""
+"""Every script in examples/ runs, and the demo works with a CSV file of the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCRIPTS = sorted((REPOSITORY / "examples").glob("*.py"))
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 N_ROWS, TRAIN_ROWS, FAULT = 600, 400, slice(500, 520)
 
-# How to make a script short; one that is not named here is short by itself.
+# Arguments that make a script short; the others are short without arguments.
 SHORT_ARGUMENTS = {
     "demo.py": ["--epochs", "1", "--data", "plant.csv", "--train-rows", str(TRAIN_ROWS)],
     "record_host_telemetry.py": ["--minutes", "0.05"],
@@ -48,7 +48,7 @@ def write_plant_csv(path: Path, columns: dict[str, NDArray[np.generic]]) -> None
 
 @pytest.fixture
 def plant() -> dict[str, NDArray[np.generic]]:
-    """Two waves, one of which stands still while the fault lasts."""
+    """Two waves; one is constant during the fault."""
     rows = np.arange(N_ROWS)
     noise = np.random.default_rng(0).normal(scale=0.05, size=(2, N_ROWS))
     label = np.zeros(N_ROWS, dtype=int)
@@ -65,7 +65,7 @@ def plant() -> dict[str, NDArray[np.generic]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, plant: dict[str, NDArray[np.generic]]) -> Path:
-    """An empty folder but for plant.csv."""
+    """A folder with plant.csv."""
     plant["timestamp"] = plant["timestamp"].astype(str)
     write_plant_csv(tmp_path / "plant.csv", plant)
     return tmp_path
@@ -75,7 +75,7 @@ def folder(tmp_path: Path, plant: dict[str, NDArray[np.generic]]) -> Path:
 def test_every_example_runs(script: str, folder: Path) -> None:
     finished = run_script(script, *SHORT_ARGUMENTS.get(script, []), folder=folder)
     assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.strip(), "an example shows something"
+    assert finished.stdout.strip(), "an example prints something"
 
 
 def test_every_example_is_in_the_list_of_examples() -> None:
@@ -85,7 +85,7 @@ def test_every_example_is_in_the_list_of_examples() -> None:
 
 @pytest.fixture
 def run_demo(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs demo.py with the arguments in the call, in this process (its imports are dear); gives what it printed."""
+    """A function that runs demo.py in this process (its imports are slow) and returns what it printed."""
 
     def run(*arguments: str) -> str:
         monkeypatch.chdir(folder)
@@ -96,17 +96,17 @@ def run_demo(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     return run
 
 
-def test_demo_tables_every_method_and_writes_the_picture(run_demo: Callable[..., str], folder: Path) -> None:
+def test_demo_prints_every_method_and_writes_the_picture(run_demo: Callable[..., str], folder: Path) -> None:
     printed = run_demo(*SHORT_ARGUMENTS["demo.py"], "--out", "plant.png")
     table = [line.split() for line in printed.splitlines()]
-    for method in ("TimesNetDiscrepancyDetector", "IForest", "PCA", "random"):
+    for method in ("TimesNetDiscrepancyDetector", "NearestWindowsDetector", "IForest", "PCA", "random"):
         assert sum(line[:1] == [method] for line in table) == 1, method
     assert "AUC-PR" in printed
-    assert "of 1 " in printed, "the one fault is counted as one"
+    assert "of 1 " in printed, "20 faulty rows are one fault"
     assert (folder / "plant.png").read_bytes().startswith(PNG_SIGNATURE)
 
 
-def test_demo_without_labels_claims_no_metric(
+def test_demo_without_labels_prints_no_metric(
     run_demo: Callable[..., str], folder: Path, plant: dict[str, NDArray[np.generic]]
 ) -> None:
     del plant["label"]
@@ -148,12 +148,12 @@ def test_demo_explains_an_unusable_input_and_exits_with_2(
     assert not (folder / "demo.png").exists()
 
 
-def test_rehearsal_of_the_recording_has_the_columns_and_faults_it_promises(folder: Path) -> None:
+def test_a_short_recording_has_the_documented_columns_and_faults(folder: Path) -> None:
     finished = run_script("record_host_telemetry.py", "--minutes", "0.05", "--out", "host.csv", folder=folder)
     assert finished.returncode == 0, finished.stderr
     with (folder / "host.csv").open(newline="") as stream:
         header, *rows = csv.reader(stream)
     assert header[0] == "seconds"
     assert header[-1] == "label"
-    assert len(rows) == 15, "three seconds at five rows a second"
+    assert len(rows) == 15, "three seconds, five rows per second"
     assert isinstance(json.loads((folder / "host_faults.json").read_text()), list)

@@ -1,21 +1,63 @@
-"""The memory: what it keeps, how far a window lies from it, and what that does to a score."""
+"""Distances to the nearest training windows, written out plainly and compared; and their score."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-import timesad.memory
-from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
+import timesad.neighbors
 from timesad.calibration import TailCalibration, smooth
-from timesad.memory import NEIGHBOURS, MemoryScorer, WindowMemory, fingerprints
-from timesad.windows import WindowSet, window_starts
+from timesad.neighbors import (
+    ChannelCalibration,
+    ChannelDistances,
+    NeighborScorer,
+    RootDistances,
+    TrainingWindows,
+    search_batches,
+)
+from timesad.windows import Series
 
 WINDOW = 12
+N_NEIGHBORS = 5
 
 
-def windows_of(values, stride=1):
-    return WindowSet(values, window_starts([0, len(values)], WINDOW, stride), WINDOW)
+def series_of(values, *borders):
+    return Series(values, np.array([0, *borders, len(values)]))
+
+
+def fit_training(series, max_windows=1000, n_neighbors=N_NEIGHBORS):
+    return TrainingWindows.fit(series, window_size=WINDOW, n_neighbors=n_neighbors, max_windows=max_windows)
+
+
+def columns_of(channels):
+    """Distances of the windows and of the rows, (n_rows, n_channels) each."""
+    window, row = zip(*channels, strict=True)
+    return np.column_stack(window), np.column_stack(row)
+
+
+def distances(training, series, stride=1):
+    return columns_of(training.distances(series.windows(WINDOW, stride), "cpu"))
+
+
+def self_join(training, series, stride=1):
+    outside, every = zip(*training.self_join(series.windows(WINDOW, stride), "cpu"), strict=True)
+    return columns_of(outside), columns_of(every)
+
+
+def plain_distances(train, training, series, stride, *, exclude):
+    """The definition, window by window and channel by channel."""
+    kept = np.array([train[start : start + WINDOW] for start in training.positions])
+    of_window, of_row = ([[] for _ in series.values] for _ in range(2))
+    for start in series.windows(WINDOW, stride).starts:
+        apart = np.abs(training.positions - start) >= WINDOW
+        squares = (series.values[start : start + WINDOW] - kept[apart if exclude else ...]) ** 2
+        nearest = np.argsort(squares.mean(axis=1), axis=0)[: training.n_neighbors, None]  # (neighbour, 1, channel)
+        found = np.take_along_axis(squares, nearest, axis=0).mean(axis=0)  # (time, channel)
+        for position, row in enumerate(range(start, start + WINDOW)):
+            of_window[row].append(found.mean(axis=0))
+            of_row[row].append(found[position])
+    return np.array([np.max(row, axis=0) for row in of_window]), np.array([np.mean(row, axis=0) for row in of_row])
 
 
 @pytest.fixture
@@ -24,214 +66,247 @@ def train():
 
 
 @pytest.fixture
-def rows():
+def new():
     return np.random.default_rng(1).normal(size=(90, 3)).astype(np.float32)
 
 
-def written_out(memory, train, values, starts, own_counts):
-    """The definition, window by window and channel by channel: the window's distance and the row's."""
-    kept = np.array([train[start : start + WINDOW] for start in memory.positions])
-    every = np.arange(len(train) - WINDOW + 1)
-    apart = np.abs(every[:, None] - memory.positions) >= WINDOW
-    own_counts = own_counts or apart.sum(axis=1).min() < NEIGHBOURS
-    of_window, of_row = ([[] for _ in values] for _ in range(2))
-    for start in starts:
-        window = values[start : start + WINDOW]
-        own = [first for first in every if np.array_equal(train[first : first + WINDOW], window)][:1]
-        counted = apart[own[0]] if own and not own_counts else np.full(len(kept), True)
-        squares = (window - kept[counted]) ** 2  # (counted, time, channel)
-        nearest = np.argsort(squares.mean(axis=1), axis=0)[:NEIGHBOURS, None]  # (neighbour, 1, channel)
-        found = np.take_along_axis(squares, nearest, axis=0).mean(axis=0)  # (time, channel)
-        for position, row in enumerate(range(start, start + WINDOW)):
-            of_window[row].append(found.mean(axis=0))
-            of_row[row].append(found[position])
-    return np.array([np.max(row, axis=0) for row in of_window]), np.array([np.mean(row, axis=0) for row in of_row])
+class TestTrainingWindows:
+    @pytest.mark.parametrize("max_windows", [1, 2, 7, 289])
+    def test_keeps_evenly_spaced_windows_and_only_their_rows(self, train, max_windows):
+        training = fit_training(series_of(train), max_windows)
+        positions = np.linspace(0, 288, max_windows).round().astype(int)
+        assert training.positions.tolist() == positions.tolist()
+        assert training.n_neighbors == N_NEIGHBORS
+        assert len(training.windows.values) == min(300, max_windows * WINDOW)
+        expected = np.stack([train[start : start + WINDOW] for start in positions])
+        np.testing.assert_array_equal(training.windows.batch(range(max_windows)), expected)
+
+    def test_no_window_crosses_a_border(self, train):
+        positions = fit_training(series_of(train, 40)).positions
+        assert positions.tolist() == [*range(29), *range(40, 289)]
+
+    @pytest.mark.parametrize(("n_neighbors", "leaves"), [(1, True), (2, False)])
+    def test_leaves_neighbors_counts_the_worst_window(self, train, n_neighbors, leaves):
+        """36 rows hold 25 windows. The middle one, at 12, is apart from 0 and from 24: with 35 rows from 0 alone."""
+        assert fit_training(series_of(train[:35]), n_neighbors=n_neighbors).leaves_neighbors == leaves
+        assert fit_training(series_of(train[:36]), n_neighbors=n_neighbors).leaves_neighbors
+
+    def test_one_window_leaves_no_neighbor(self, train):
+        assert not fit_training(series_of(train), max_windows=1, n_neighbors=1).leaves_neighbors
 
 
-def distances(memory, values, stride=1, **settings):
-    """The window's and the row's distance, (n_rows, n_channels) each."""
-    channels = memory.distances(windows_of(values, stride), "cpu", **settings)
-    return tuple(np.column_stack(kind) for kind in zip(*channels, strict=True))
+class TestDistances:
+    @pytest.mark.parametrize("stride", [1, 5])
+    @pytest.mark.parametrize("max_windows", [1, 3, 6, 40, 1000])
+    def test_new_rows_are_compared_with_all_windows(self, train, new, max_windows, stride):
+        training = fit_training(series_of(train), max_windows)
+        new[20:60] = train[100:140]  # a copy of training rows is new, too
+        series = series_of(new, 50)
+        expected = plain_distances(train, training, series, stride, exclude=False)
+        for found, defined in zip(distances(training, series, stride), expected, strict=True):
+            np.testing.assert_allclose(found, defined, rtol=1e-5, atol=1e-12)
+
+    @pytest.mark.parametrize("stride", [1, 5])
+    @pytest.mark.parametrize(("max_windows", "n_neighbors"), [(2, 1), (6, 2), (30, 5), (40, 5), (1000, 5)])
+    def test_self_join_leaves_overlapping_windows_out(self, train, max_windows, n_neighbors, stride):
+        """Of two or six training windows, most windows overlap none."""
+        series = series_of(train, 170)
+        training = fit_training(series, max_windows, n_neighbors)
+        assert training.leaves_neighbors
+        for found, exclude in zip(self_join(training, series, stride), (True, False), strict=True):
+            expected = plain_distances(train, training, series, stride, exclude=exclude)
+            for one, defined in zip(found, expected, strict=True):
+                np.testing.assert_allclose(one, defined, rtol=1e-5, atol=1e-12)
+
+    def test_short_series_is_compared_with_all_windows(self, train):
+        series = series_of(train[:30])
+        training = fit_training(series)
+        assert not training.leaves_neighbors
+        outside, every = self_join(training, series)
+        for one, other, new in zip(outside, every, distances(training, series), strict=True):
+            np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(one, new)
+
+    def test_hand_computed(self):
+        """Training windows of zeros and ones; the new window (0, 0, 4) has the differences 0, 0 and 16."""
+        values = np.repeat(np.float32([0.0, 1.0]), 3)[:, None]
+        training = TrainingWindows.fit(series_of(values, 3), window_size=3, n_neighbors=1, max_windows=9)
+        (found,) = training.distances(series_of(np.float32([[0], [0], [4]])).windows(3, 1), "cpu")
+        # To (0, 0, 0): 16 / 3. To (1, 1, 1): (1 + 1 + 9) / 3 = 11 / 3, the nearer one.
+        np.testing.assert_allclose(found.window, [11 / 3] * 3, rtol=1e-6)
+        np.testing.assert_allclose(found.row, [1.0, 1.0, 9.0])
+        assert found.window.dtype == found.row.dtype == np.float32
+        both = TrainingWindows.fit(series_of(values, 3), window_size=3, n_neighbors=5, max_windows=9)
+        (found,) = both.distances(series_of(np.float32([[0], [0], [4]])).windows(3, 1), "cpu")
+        np.testing.assert_allclose(found.window, [4.5] * 3)
+        np.testing.assert_allclose(found.row, [0.5, 0.5, 12.5])
+
+    def test_training_rows_are_as_far_as_unseen_rows(self, train):
+        unseen = np.random.default_rng(2).normal(size=train.shape).astype(np.float32)
+        training = fit_training(series_of(train))
+        outside, every = self_join(training, series_of(train))
+        for seen, new in zip(outside, distances(training, series_of(unseen)), strict=True):
+            assert seen.mean() == pytest.approx(new.mean(), rel=0.1)
+        for seen, new in zip(every, distances(training, series_of(unseen)), strict=True):
+            assert seen.mean() < 0.85 * new.mean()
+
+    def test_anomaly_in_training_is_far_in_the_self_join(self):
+        values = np.tile(np.sin(np.arange(10) * 2 * np.pi / 10), 40).astype(np.float32)[:, None]
+        values[200:212] += 5.0
+        outside, every = self_join(fit_training(series_of(values)), series_of(values))
+        for far, near in zip(outside, every, strict=True):
+            assert far[200:212].min() > 10 * far[:180].max()
+            assert near[200:212].mean() < 0.5 * far[200:212].mean()
+
+    def test_row_distance_is_large_at_a_spike_only(self):
+        values = np.tile(np.sin(np.arange(10) * 2 * np.pi / 10), 40).astype(np.float32)[:, None]
+        training = fit_training(series_of(values))
+        spike = values.copy()
+        spike[200] += 5.0
+        of_window, of_row = distances(training, series_of(spike))
+        assert of_window[189:212].min() > 100 * of_window[:180].max()
+        assert of_row[200] > 10 * np.delete(of_row, 200).max()
+
+    def test_large_values_lose_no_digits(self, train):
+        """The expanded square of two long vectors has no digit left of a small distance between them."""
+        far = train * np.float32(1e-2) + np.float32(900.0)
+        training = fit_training(series_of(far), max_windows=1)
+        shifted = series_of(far[:WINDOW] + np.float32(1.0))
+        for distance in distances(training, shifted):
+            np.testing.assert_allclose(distance, 1.0, rtol=1e-4)
+
+    def test_search_batches_change_nothing_but_rounding(self, train, new, monkeypatch):
+        series = series_of(train)
+        training = fit_training(series, 200)
+        expected = [distances(training, series_of(new)), *self_join(training, series)]
+        monkeypatch.setattr(timesad.neighbors, "SEARCH_BATCH", 7)
+        assert search_batches(series.windows(WINDOW, 20))[:2] == [slice(0, 7), slice(7, 14)]
+        assert len(search_batches(series.windows(WINDOW, 20))) == 3
+        found = [distances(training, series_of(new)), *self_join(training, series)]
+        np.testing.assert_allclose(np.concatenate([*sum(found, ())]), np.concatenate([*sum(expected, ())]), rtol=1e-5)
 
 
-@pytest.mark.parametrize("own_counts", [False, True])
-@pytest.mark.parametrize("size", [1, 3, 6, 30, 40, 1000])
-def test_distances_are_the_definition(train, rows, size, own_counts):
-    memory = WindowMemory.learn(windows_of(train), size)
-    rows[20:60] = train[100:140]  # some windows are known and some are new
-    expected = written_out(memory, train, rows, windows_of(rows, stride=5).starts, own_counts)
-    for found, defined in zip(distances(memory, rows, 5, own_counts=own_counts), expected, strict=True):
-        np.testing.assert_allclose(found, defined, rtol=1e-5)
+class TestRootDistances:
+    def test_window_is_not_smoothed_and_the_far_horizon_is_three_times_as_long(self):
+        """smoothing 2: the near kernel is (1, 2, 1) / 4; the far one, 1 + 3 = 4 wide, is (1, 2, 3, 4, 3, 2, 1) / 16."""
+        impulse = np.zeros(11, dtype=np.float32)
+        impulse[5] = 16.0
+        window, near, far = RootDistances.of(ChannelDistances(impulse, impulse), 2, np.array([0, 11]))
+        np.testing.assert_allclose(window, np.sqrt(impulse))
+        np.testing.assert_allclose(near**2, [0, 0, 0, 0, 4, 8, 4, 0, 0, 0, 0], atol=1e-12)
+        np.testing.assert_allclose(far**2, [0, 0, 1, 2, 3, 4, 3, 2, 1, 0, 0], atol=1e-12)
+        assert window.dtype == near.dtype == far.dtype == np.float64
+
+    def test_smoothing_of_one_is_off(self):
+        squares = np.array([1.0, 4.0, 9.0], dtype=np.float32)
+        for root in RootDistances.of(ChannelDistances(squares, squares), 1, np.array([0, 3])):
+            assert root.tolist() == [1.0, 2.0, 3.0]
+
+    def test_no_average_crosses_a_border(self):
+        squares = np.repeat(np.float32([1.0, 9.0]), 10)
+        _, near, far = RootDistances.of(ChannelDistances(squares, squares), 4, np.array([0, 10, 20]))
+        np.testing.assert_allclose(near, np.repeat([1.0, 3.0], 10))
+        np.testing.assert_allclose(far, np.repeat([1.0, 3.0], 10))
 
 
-def test_a_fingerprint_tells_windows_apart_and_knows_them_again():
-    """Over few values, so that many windows are equal and many more nearly so."""
-    values = np.random.default_rng(0).integers(0, 2, size=(4000, 2)).astype(np.float32)
-    windows = WindowSet(values, np.arange(3997), window_size=4)
-    contents = [window.tobytes() for window in windows.batch(range(3997)).numpy()]
-    number_of = dict(zip(contents, fingerprints(windows).tolist(), strict=True))
-    assert [number_of[content] for content in contents] == fingerprints(windows).tolist()
-    assert len(set(number_of.values())) == len(number_of) == 256
-    later = WindowSet(values[1000:], np.array([7, 500]), window_size=4)
-    np.testing.assert_array_equal(fingerprints(later), fingerprints(windows)[[1007, 1500]])
-
-
-@pytest.mark.parametrize("change", [lambda x: x[:, ::-1], lambda x: x[::-1], lambda x: np.nextafter(x, np.inf)])
-def test_a_fingerprint_sees_order_and_the_last_bit(train, change):
-    changed = np.ascontiguousarray(change(train))
-    assert not np.isin(fingerprints(windows_of(changed)), fingerprints(windows_of(train))).any()
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 20, 289])
-def test_keeps_only_the_rows_that_its_windows_touch(train, size):
-    every = windows_of(train).thinned(size)
-    memory = WindowMemory.learn(windows_of(train), size)
-    assert len(memory.windows) == size
-    assert len(memory.windows.values) == min(len(train), size * WINDOW) or size == 20
-    np.testing.assert_array_equal(memory.windows.batch(range(size)), every.batch(range(size)))
-
-
-def test_rows_learned_from_are_judged_as_any_others(train):
-    """A window of the training series finds itself; that must not make it look more usual than unseen ones."""
-    unseen = np.random.default_rng(2).normal(size=train.shape).astype(np.float32)
-    memory = WindowMemory.learn(windows_of(train), 1000)
-    for seen, new in zip(distances(memory, train), distances(memory, unseen), strict=True):
-        assert seen.mean() == pytest.approx(new.mean(), rel=0.15)  # finding themselves they would lie a quarter nearer
-
-
-def test_what_happened_once_is_known_when_it_comes_again():
-    """Only a window of the training series is kept from what it finds first: a new one finds something else there."""
-    noise = np.random.default_rng(0).normal(scale=0.05, size=(400, 1))
-    once = np.zeros((400, 1))
-    once[200:260, 0] = 5.0 * np.hanning(60)
-    train, again = once.astype(np.float32), (once + noise).astype(np.float32)
-    memory = WindowMemory.learn(windows_of(train), 1000)
-    for alone, seen in zip(distances(memory, train), distances(memory, again), strict=True):
-        assert seen[225:235].max() < 0.2 * alone[225:235].min()
-
-
-def test_an_anomaly_does_not_vouch_for_itself():
-    series = np.tile(np.sin(np.arange(10) * 2 * np.pi / 10), 40).astype(np.float32)[:, None]
-    series[200:212] += 5.0
-    for distance in distances(WindowMemory.learn(windows_of(series), 1000), series):
-        assert distance[200:212].min() > 10 * distance[:180].max()
-
-
-def test_a_row_is_told_from_its_window():
-    """All rows of the windows that hold a spike are in strange company; only the spike itself is strange."""
-    series = np.tile(np.sin(np.arange(10) * 2 * np.pi / 10), 40).astype(np.float32)[:, None]
-    memory = WindowMemory.learn(windows_of(series), 1000)
-    series[200] += 5.0
-    of_window, of_row = distances(memory, series)
-    assert of_window[189:212].min() > 100 * of_window[:180].max()
-    assert of_row[200] > 10 * np.delete(of_row, 200).max()
-
-
-def test_an_anomaly_in_training_hardly_sets_the_unit():
-    """It lies near itself. In units of the distance to other windows it would be as strange as training rows get: 1."""
-    rows = np.random.default_rng(0).normal(size=(600, 1)).astype(np.float32)
-    rows[200:260, 0] += 20.0 * np.hanning(60).astype(np.float32)
-    memory = WindowMemory.learn(windows_of(rows), 1000)
-    for distance in distances(memory, rows):
-        root = np.sqrt(distance[:, 0].astype(float))
-        assert TailCalibration.learn(root, 1)(root).max() < 1.6
-    assert MemoryScorer.learn(memory, windows_of(rows), 1, np.array([0, 600]), "cpu")[1].max() > 3
-
-
-def test_the_score_is_the_definition(train, rows):
-    """Half the window's root distance and half the larger of the row's, smoothed over 5 and over 13 rows."""
-    memory, borders, ends = WindowMemory.learn(windows_of(train), 1000), np.array([0, 300]), np.array([0, 90])
-    scorer, _ = MemoryScorer.learn(memory, windows_of(train), 5, borders, "cpu")
-    counted = distances(memory, train, own_counts=True)
-    of_window, of_row = zip(distances(memory, train), counted, distances(memory, rows), strict=True)
-    calibrated = []
-    for kinds, width in ((of_window, 1), (of_row, 5), (of_row, 13)):
-        scored, unit, new = (
-            np.sqrt(smooth(kind.astype(float), width, where))
-            for kind, where in zip(kinds, (borders, borders, ends), strict=True)
+class TestChannelCalibration:
+    def test_centers_without_self_matches_and_heights_with_them(self):
+        rows = np.arange(1001.0)  # median 500, tail 995.5
+        outside = RootDistances(rows + 7.0, rows + 8.0, rows + 9.0)
+        every = RootDistances(rows, 2.0 * rows, 4.0 * rows)
+        calibration = ChannelCalibration.fit(outside, every)
+        assert calibration == (
+            TailCalibration(507.0, 495.5),
+            TailCalibration(508.0, 991.0),
+            TailCalibration(509.0, 1982.0),
         )
-        height = np.sort(unit, axis=0)[-5:].mean(axis=0) - np.median(unit, axis=0)
-        calibrated.append((new - np.median(scored, axis=0)) / np.maximum(height, 0.1))
-    found = scorer(windows_of(rows), ends, "cpu")
-    window, near, far = calibrated
-    np.testing.assert_allclose(found, ((window + np.maximum(near, far)) / 2).max(axis=1), rtol=1e-6)
+
+    def test_score_is_half_the_window_and_half_the_larger_row_distance(self):
+        calibration = ChannelCalibration(
+            TailCalibration(1.0, 2.0), TailCalibration(0.0, 1.0), TailCalibration(0.0, 10.0)
+        )
+        found = calibration(RootDistances(np.array([9.0, 9.0]), np.array([2.0, 1.0]), np.array([10.0, 60.0])))
+        assert found.tolist() == [(4 + 2) / 2, (4 + 6) / 2]
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "weight"), [(2 * WINDOW, 0.0), (5 * WINDOW, 0.0), (11 * WINDOW // 2, 0.5), (6 * WINDOW, 1.0), (300, 1.0)]
-)
-def test_a_short_memory_should_count_less(train, n_rows, weight):
-    short = windows_of(train[:n_rows])
-    memory = WindowMemory.learn(short, 1000)
-    assert MemoryScorer.learn(memory, short, 5, np.array([0, n_rows]), "cpu")[0].weight == weight
-
-
-def test_training_rows_are_scored_as_any_rows(train):
-    """Calibrating goes through them once and says of them what the scorer says when it is asked again."""
-    windows, borders = windows_of(train), np.array([0, 140, 300])
-    scorer, said = MemoryScorer.learn(WindowMemory.learn(windows, 1000), windows, 5, borders, "cpu")
-    np.testing.assert_array_equal(scorer(windows, borders, "cpu"), said)
-
-
-def test_what_is_typical_of_training_rows_scores_zero(wave):
-    memory = TimesNetDiscrepancyDetector(**SMALL).fit(wave).explain(wave).memory
-    assert abs(np.median(memory)) < 0.05
-
-
-def test_far_values_lose_no_digits(train):
-    """The expanded square of two long vectors has no digit left of a small distance between them."""
-    far = train * 1e-2 + 900.0
-    memory = WindowMemory.learn(windows_of(far), 1)
-    strange = windows_of(far + np.float32(1.0), stride=300)
-    for distance in memory.distances(WindowSet(strange.values[:WINDOW], np.array([0]), WINDOW), "cpu"):
-        np.testing.assert_allclose(distance, 1.0, rtol=1e-4)
-
-
-def test_chunks_change_nothing_but_rounding(train, rows, monkeypatch):
-    memory = WindowMemory.learn(windows_of(train), 200)
-    expected = distances(memory, rows)
-    monkeypatch.setattr(timesad.memory, "CHUNK_WINDOWS", 7)
-    np.testing.assert_allclose(distances(memory, rows), expected, rtol=1e-5)
-
-
-SMALL = {
-    "window_size": 32,
-    "patch_size": 4,
-    "model_size": 8,
-    "epoch_size": 128,
-    "max_epochs": 2,
-    "smoothing": 4,
-    "score_rule": "memory",
-    "random_state": 0,
-}
-
-
-@pytest.fixture(scope="module")
-def wave():
-    rows = np.arange(800)
-    return np.sin(rows * 2 * np.pi / 25)[:, None] + np.random.default_rng(0).normal(scale=0.05, size=(800, 1))
-
-
-@pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector, AnomalyTransformerDetector])
-def test_a_shape_that_never_was_is_remembered_as_strange(detector_class, wave):
-    detector = detector_class(**SMALL).fit(wave)
-    strange = wave.copy()
-    strange[400:432] = np.sign(strange[400:432])
-    memory = detector.explain(strange).memory
-    assert memory[400:432].min() > max(memory[:360].max(), memory[472:].max())
-
-
-def test_the_minimax_leaves_the_default_score_as_it_is(wave):
-    """With a detached trunk the default's score is the same to the bit, whether associations are trained or not."""
-    trained, bare = (
-        TimesNetDiscrepancyDetector(**SMALL, discrepancy_weight=weight).fit(wave) for weight in ("balanced", "auto")
+def fit_scorer(series, smoothing=5, stride=1, **settings):
+    return NeighborScorer.fit(
+        fit_training(series, **settings), series, stride=stride, smoothing=smoothing, device="cpu"
     )
-    assert "train_discrepancy_simultaneous" in trained.history_[-1]
-    assert not any("discrepancy" in name for name in bare.history_[-1])
-    np.testing.assert_array_equal(trained.decision_scores_, bare.decision_scores_)
 
 
-def test_only_the_rule_memory_remembers(wave):
-    assert TimesNetDiscrepancyDetector(**SMALL | {"score_rule": "reconstruction"}).fit(wave).memory_scorer_ is None
-    memory = TimesNetDiscrepancyDetector(**SMALL, memory_size=10).fit(wave).memory_scorer_.memory
-    assert len(memory.windows) == 10
+class TestNeighborScorer:
+    def test_score_is_the_definition(self, train, new):
+        series, rows = series_of(train, 150), series_of(new, 40)
+        scorer, training_scores = fit_scorer(series, stride=3)
+        outside, every = self_join(scorer.training, series, 3)
+        found = distances(scorer.training, rows, 3)
+
+        def roots(pair, borders):
+            kinds = ((pair[0], 1), (pair[1], 5), (pair[1], 13))
+            return [np.sqrt(smooth(kind.astype(float), width, borders)) for kind, width in kinds]
+
+        calibrated, own = [], []
+        for scored, unit, score in zip(
+            roots(outside, series.borders), roots(every, series.borders), roots(found, rows.borders), strict=True
+        ):
+            height = np.maximum(np.sort(unit, axis=0)[-5:].mean(axis=0) - np.median(unit, axis=0), 0.1)
+            calibrated.append((score - np.median(scored, axis=0)) / height)
+            own.append((scored - np.median(scored, axis=0)) / height)
+        for result, (window, near, far) in ((scorer(rows, "cpu"), calibrated), (training_scores, own)):
+            np.testing.assert_allclose(result, ((window + np.maximum(near, far)) / 2).max(axis=1), rtol=1e-6, atol=1e-9)
+
+    def test_explain_gives_the_score_to_the_channel_that_set_it(self, train, new):
+        new[40:52, 2] += 8.0
+        scorer, _ = fit_scorer(series_of(train))
+        parts = scorer.explain(series_of(new), "cpu")
+        np.testing.assert_array_equal(parts.score, scorer(series_of(new), "cpu"))
+        np.testing.assert_array_equal(parts.by_channel.sum(axis=1), parts.score)
+        assert ((parts.by_channel != 0).sum(axis=1) <= 1).all()
+        assert (parts.by_channel[40:52].argmax(axis=1) == 2).all()
+        assert len({*parts.by_channel[:30].argmax(axis=1)}) > 1
+
+    def test_typical_training_row_scores_zero(self):
+        rows = np.random.default_rng(0).normal(size=(600, 1)).astype(np.float32)
+        assert abs(np.median(fit_scorer(series_of(rows))[1])) < 0.05
+
+    def test_anomaly_in_training_does_not_set_the_scale(self):
+        """The anomaly is near itself. Heights without self-matches would be more than twice as large."""
+        rows = np.random.default_rng(0).normal(size=(600, 1)).astype(np.float32)
+        rows[200:260, 0] += 20.0 * np.hanning(60).astype(np.float32)
+        scorer, training_scores = fit_scorer(series_of(rows))
+        (outside, _), *_ = scorer.training.self_join(series_of(rows).windows(WINDOW, 1), "cpu")
+        for kind, root in zip(scorer.channels[0], RootDistances.of(outside, 5, np.array([0, 600])), strict=True):
+            assert TailCalibration.fit(root).height > 2 * kind.height
+        assert training_scores[210:250].min() > 3
+
+    def test_what_was_once_in_training_is_near_when_it_comes_again(self):
+        noise = np.random.default_rng(0).normal(scale=0.05, size=(400, 1))
+        once = np.zeros((400, 1))
+        once[200:260, 0] = 5.0 * np.hanning(60)
+        train, again = series_of(once.astype(np.float32)), series_of((once + noise).astype(np.float32))
+        scorer, training_scores = fit_scorer(train)
+        assert scorer(again, "cpu")[225:235].max() < 0.2 * training_scores[225:235].min()
+
+    def test_training_scores_do_not_change_with_other_calls(self, train):
+        series = series_of(train)
+        scorer, training_scores = fit_scorer(series)
+        before = training_scores.copy()
+        scorer(series, torch.device("cpu"))
+        np.testing.assert_array_equal(training_scores, before)
+        assert (training_scores > scorer(series, "cpu")).mean() > 0.95
+
+    def test_computes_on_the_device(self, train):
+        """Tensors on the device "meta" have no values: any read of a result fails."""
+        series = series_of(train)
+        scorer, _ = fit_scorer(series)
+        windows = series.windows(WINDOW, 1)
+        for call in (
+            lambda: list(scorer.training.distances(windows, "meta")),
+            lambda: list(scorer.training.self_join(windows, "meta")),
+            lambda: NeighborScorer.fit(scorer.training, series, stride=1, smoothing=5, device="meta"),
+            lambda: scorer(series, "meta"),
+            lambda: scorer.explain(series, "meta"),
+        ):
+            with pytest.raises(NotImplementedError, match="meta"):
+                call()

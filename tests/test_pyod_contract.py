@@ -1,4 +1,4 @@
-"""A drop-in for PyOD: whatever works on PyOD's own detectors works on these."""
+"""PyOD's contract: what works with PyOD's own detectors works with these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEPRECATED_IN_PYOD = pytest.mark.filterwarnings("ignore:Function fit_predict:Fut
 
 
 class QuartileThresholder:
-    """A thresholder in the manner of PyThresh's: everything above the third quartile plus 1.5 interquartile ranges."""
+    """With PyThresh's interface: flags scores above the third quartile plus 1.5 interquartile ranges."""
 
     def fit(self, scores):
         lower, upper = np.percentile(scores, [25, 75])
@@ -26,7 +26,7 @@ class QuartileThresholder:
 
 
 class LabelsOnlyThresholder:
-    """A thresholder that flags the largest score and knows no number, as some of PyThresh's."""
+    """A thresholder that flags the largest score and has no threshold, as some of PyThresh's."""
 
     def fit(self, scores):
         self.largest_ = scores.max()
@@ -40,7 +40,7 @@ class LabelsOnlyThresholder:
 
 @pytest.fixture(scope="session")
 def unseen(waves):
-    """Rows that no detector was fitted on, a third of them spoiled, so that both labels are given."""
+    """New rows, a third of them abnormal, so that both labels occur."""
     series = waves[::-1][:150].copy()
     series[50:100] += 4.0
     return series
@@ -61,15 +61,22 @@ class TestFittedAttributes:
         np.testing.assert_array_equal(fitted.labels_, fitted.decision_scores_ > fitted.threshold_)
         assert fitted.labels_.sum() == len(waves) // 10
 
-    def test_what_pyod_reads_behind_the_scenes_is_there(self, fitted):
+    def test_the_attributes_that_pyods_methods_read_exist(self, fitted):
         assert fitted._classes == 2
         assert fitted._mu == pytest.approx(fitted.decision_scores_.mean())
         assert fitted._sigma == pytest.approx(fitted.decision_scores_.std())
         assert fitted.n_features_in_ == 2
 
-    def test_training_rows_score_the_same_afterwards(self, fitted, waves):
-        np.testing.assert_array_equal(fitted.decision_function(waves), fitted.decision_scores_)
-        np.testing.assert_array_equal(fitted.predict(waves), fitted.labels_)
+    def test_training_rows_are_not_their_own_neighbours_in_fit(self, fitted, waves):
+        """As new rows they are, and have lower scores. Scores without neighbours are the same."""
+        as_new_rows = fitted.decision_function(waves)
+        if fitted.scorer_.neighbors is None:
+            np.testing.assert_array_equal(as_new_rows, fitted.decision_scores_)
+            np.testing.assert_array_equal(fitted.predict(waves), fitted.labels_)
+        else:
+            assert (fitted.decision_scores_ >= as_new_rows - 1e-6).all()
+            assert (fitted.decision_scores_ > as_new_rows + 0.01).mean() > 0.9
+            assert fitted.predict(waves).mean() < fitted.labels_.mean()
 
 
 class TestPrediction:
@@ -102,7 +109,7 @@ class TestPrediction:
             fitted.predict_proba(unseen, method="something")
 
     def test_confidence_is_pyods(self, fitted, waves, unseen):
-        """On training rows too, each of which ties with itself."""
+        """Training rows are included: their scores tie with training scores."""
         for X in (waves, unseen, unseen[:30]):
             confidence = fitted.predict_confidence(X)
             assert confidence.shape == (len(X),)
@@ -110,7 +117,7 @@ class TestPrediction:
             assert (confidence <= 1).all()
             np.testing.assert_allclose(confidence, BaseDetector.predict_confidence(fitted, X), atol=1e-12)
 
-    def test_confidence_comes_along_where_asked_for(self, fitted, unseen):
+    def test_confidence_is_returned_on_request(self, fitted, unseen):
         confidence = fitted.predict_confidence(unseen)
         labels, beside_labels = fitted.predict(unseen, return_confidence=True)
         np.testing.assert_array_equal(labels, fitted.predict(unseen))
@@ -122,7 +129,7 @@ class TestPrediction:
 
     def test_ranks_are_those_among_training_scores(self, fitted, waves, unseen):
         ranks = fitted._predict_rank(waves)
-        below = fitted.decision_scores_[:, None] < fitted.decision_scores_
+        below = fitted.decision_scores_[:, None] < fitted.decision_function(waves)
         np.testing.assert_array_equal(ranks, below.sum(axis=0))
         assert fitted._predict_rank(unseen).max() <= len(waves)
         normalized = fitted._predict_rank(unseen, normalized=True)
@@ -132,13 +139,13 @@ class TestPrediction:
 
 
 class TestRejection:
-    def test_rejects_the_rows_it_is_not_sure_of(self, fitted, unseen):
+    def test_rows_with_low_confidence_are_rejected(self, fitted, unseen):
         rejected = fitted.predict_with_rejection(unseen, c_r=0.1)
         kept = rejected != -2
         assert kept.any()
         np.testing.assert_array_equal(rejected[kept], fitted.predict(unseen)[kept])
 
-    def test_a_low_bar_rejects_fewer(self, fitted, unseen):
+    def test_a_lower_threshold_rejects_fewer(self, fitted, unseen):
         strict = fitted.predict_with_rejection(unseen, T=32, c_r=0.1)
         lenient = fitted.predict_with_rejection(unseen, T=1, c_r=0.1)
         assert (lenient == -2).sum() <= (strict == -2).sum()
@@ -157,7 +164,7 @@ class TestRejection:
             fitted.predict_with_rejection(unseen)
 
 
-class TestOneCallForAll:
+class TestFitPredict:
     @DEPRECATED_IN_PYOD
     def test_fit_predict_gives_the_labels_of_the_training_rows(self, make_detector, waves):
         detector = make_detector()
@@ -165,12 +172,12 @@ class TestOneCallForAll:
 
     @pytest.mark.filterwarnings("ignore:Function fit_predict_score:FutureWarning")
     @pytest.mark.parametrize("scoring", ["roc_auc_score", "prc_n_score"])
-    def test_fit_predict_score_judges_the_training_scores(self, make_detector, waves, scoring):
+    def test_fit_predict_score_evaluates_the_training_scores(self, make_detector, waves, scoring):
         y = np.zeros(len(waves), dtype=int)
         y[100:110] = 1
         spoiled = waves.copy()
         spoiled[100:110] += 6.0
-        detector = make_detector(smoothing=1, max_epochs=10, epoch_size=224)
+        detector = make_detector(thorough=True, smoothing=1)
         value = detector.fit_predict_score(spoiled, y, scoring=scoring)
         assert 0.5 < value <= 1
         if scoring == "roc_auc_score":
@@ -193,7 +200,7 @@ class TestLabelsAreIgnored:
 
 class TestContamination:
     @pytest.mark.parametrize("contamination", [0.9, 0.0, -0.1, float("nan"), "a tenth", None])
-    def test_is_stored_as_it_is_and_judged_at_fit(self, make_detector, waves, contamination):
+    def test_is_stored_as_it_is_and_validated_in_fit(self, make_detector, waves, contamination):
         detector = clone(make_detector()).set_params(contamination=contamination)
         assert detector.contamination is contamination
         with pytest.raises(ValueError, match="contamination"):
@@ -206,10 +213,10 @@ class TestContamination:
         assert detector.predict_confidence(waves).shape == (len(waves),)
         assert set(detector.predict_with_rejection(waves, c_r=0.1)) <= {0, 1, -2}
 
-    def test_half_of_the_rows_is_the_most(self, make_detector, waves):
+    def test_half_of_the_rows_is_the_largest_share(self, make_detector, waves):
         assert make_detector(contamination=0.5).fit(waves).labels_.mean() == 0.5
 
-    def test_a_thresholder_decides_and_is_not_fitted_in_place(self, make_detector, waves, unseen):
+    def test_a_thresholder_sets_the_labels_and_is_not_fitted_in_place(self, make_detector, waves, unseen):
         thresholder = QuartileThresholder()
         detector = make_detector(contamination=thresholder).fit(waves)
         assert vars(thresholder) == {}
@@ -220,19 +227,20 @@ class TestContamination:
         confidence = detector.predict_confidence(unseen)
         assert ((confidence >= 0) & (confidence <= 1)).all()
 
-    def test_a_thresholder_without_a_number_leaves_the_share_of_anomalies(self, make_detector, waves):
+    def test_without_a_threshold_the_share_of_anomalies_is_stored(self, make_detector, waves):
         detector = make_detector(contamination=LabelsOnlyThresholder()).fit(waves)
         assert detector.labels_.sum() == 1
         assert detector.threshold_ == 1 / len(waves)
-        np.testing.assert_array_equal(detector.predict(waves), detector.labels_)
+        expected = LabelsOnlyThresholder().fit(detector.decision_scores_).predict(detector.decision_function(waves))
+        np.testing.assert_array_equal(detector.predict(waves), expected)
 
     def test_a_thresholder_survives_clone(self, make_detector, waves):
         first = make_detector(contamination=QuartileThresholder()).fit(waves)
         np.testing.assert_array_equal(clone(first).fit(waves).labels_, first.labels_)
 
 
-def test_data_frames_are_taken_without_a_warning(make_detector, fitted, waves, unseen):
-    """pytest turns every warning into an error here."""
+def test_data_frames_give_no_warning(make_detector, fitted, waves, unseen):
+    """pytest turns every warning into an error."""
     columns = ["pressure", "flow"]
     detector = make_detector().fit(pd.DataFrame(waves, columns=columns))
     frame = pd.DataFrame(unseen, columns=columns)
@@ -240,6 +248,28 @@ def test_data_frames_are_taken_without_a_warning(make_detector, fitted, waves, u
     np.testing.assert_array_equal(detector.predict(frame), fitted.predict(unseen))
     np.testing.assert_array_equal(detector.predict_proba(frame), fitted.predict_proba(unseen))
     np.testing.assert_array_equal(detector.predict_confidence(frame), fitted.predict_confidence(unseen))
+
+
+class TestExplain:
+    def test_score_is_that_of_decision_function(self, fitted, unseen):
+        np.testing.assert_array_equal(fitted.explain(unseen).score, fitted.decision_function(unseen))
+
+    def test_channels_sum_to_the_parts(self, fitted, unseen):
+        parts = fitted.explain(unseen)
+        if "reconstruction" in parts:
+            total = parts.reconstruction + parts.level
+            assert parts.reconstruction_by_channel.shape == unseen.shape
+            np.testing.assert_allclose(parts.reconstruction_by_channel.sum(axis=1), total, atol=1e-9)
+        if "neighbors" in parts:
+            assert parts.neighbors_by_channel.shape == unseen.shape
+            np.testing.assert_allclose(parts.neighbors_by_channel.sum(axis=1), parts.neighbors)
+
+    def test_the_channel_of_an_anomaly_has_the_largest_part(self, sharp, waves):
+        X = waves.copy()
+        X[100, 1] += 8.0
+        parts = sharp.explain(X)
+        for name in {"reconstruction_by_channel", "neighbors_by_channel"} & set(parts):
+            assert parts[name][100].argmax() == 1
 
 
 def test_clone_is_unfitted_and_equal(fitted):

@@ -1,4 +1,4 @@
-"""What README.md tells a reader to type works as it stands there."""
+"""Code, commands and links of README.md work as they are written there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def code_blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_usage_runs_and_gives_one_score_and_flag_a_row() -> None:
+def test_usage_runs_and_gives_one_score_and_flag_per_row() -> None:
     names: dict[str, Any] = {}
     exec("\n".join(code_blocks("python")), names)
     n_rows = len(names["series"].data)
@@ -36,11 +36,11 @@ def test_every_make_command_is_a_target_and_every_variable_is_read() -> None:
             assert f"$({variable})" in MAKEFILE, variable
 
 
-def test_ci_runs_the_test_command_that_the_readme_gives() -> None:
+def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert "make test" in "\n".join(code_blocks("sh"))
     assert (REPOSITORY / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == "make test"
 
 
-def test_links_to_files_of_the_repository_lead_somewhere() -> None:
+def test_linked_files_of_the_repository_exist() -> None:
     targets = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
     assert [target for target in targets if not (REPOSITORY / target).exists()] == []

@@ -1,18 +1,19 @@
-"""A score belongs to its row: it says how abnormal the row is, whoever stands beside it, and the same every time."""
+"""The score of a row does not depend on other series, the batch, rounding or chance."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
-import timesad._base
-from timesad import TimesNetDetector
-from timesad.evidence import judge_all
+from timesad import NearestWindowsDetector, TimesNetDiscrepancyDetector
+from timesad.datasets import make_anomalous_series
 from timesad.exceptions import TrainingError
+from timesad.nn import TimesNetDiscrepancyNetwork, TimesNetNetwork
 
 N_ROWS, WINDOW = 240, 16  # of the fixtures `waves` and `make_detector`
 IMPULSE = 8.0
@@ -31,16 +32,16 @@ class TestImpulse:
         spoiled[row, 1] += size
         assert sharp.decision_function(spoiled).argmax() == row
 
-    def test_score_highest_in_the_series_they_were_fitted_with(self, make_detector, waves):
+    def test_impulses_in_the_training_rows_score_highest(self, make_detector, waves):
         rows = [0, 117, N_ROWS - 1]
         spoiled = waves.copy()
         spoiled[rows, 1] += IMPULSE
-        detector = make_detector(smoothing=1, max_epochs=10, epoch_size=224).fit(spoiled)
+        detector = make_detector(thorough=True, smoothing=1).fit(spoiled)
         assert set(np.argsort(detector.decision_scores_)[-3:]) == set(rows)
         assert detector.labels_[rows].tolist() == [1, 1, 1]
 
     def test_keeps_its_row_under_smoothing(self, make_detector, waves):
-        detector = make_detector(smoothing=6, max_epochs=10, epoch_size=224).fit(waves)
+        detector = make_detector(thorough=True, smoothing=6).fit(waves)
         for row in (40, 117, 200):
             spoiled = waves.copy()
             spoiled[row, 1] += IMPULSE
@@ -57,36 +58,20 @@ class TestImpulse:
 
 class TestLength:
     @pytest.mark.parametrize("n_rows", [WINDOW, WINDOW + 1, 2 * WINDOW - 1, 100, N_ROWS])
-    @pytest.mark.parametrize("score_stride", [None, 1, 7, 1000])
-    def test_there_is_one_finite_score_a_row(self, fitted, waves, n_rows, score_stride):
-        before = fitted.score_stride
-        try:
-            scores = fitted.set_params(score_stride=score_stride).decision_function(waves[:n_rows])
-        finally:
-            fitted.set_params(score_stride=before)
+    def test_there_is_one_finite_score_per_row(self, fitted, waves, n_rows):
+        scores = fitted.decision_function(waves[:n_rows])
         assert scores.shape == (n_rows,)
         assert np.isfinite(scores).all()
 
 
-class TestCompany:
-    def test_a_window_scores_the_same_alone_and_among_other_series(self, fitted, waves):
+class TestOtherRows:
+    def test_a_window_has_the_same_scores_alone_and_among_other_series(self, fitted, waves):
         pieces = [waves[begin : begin + WINDOW] for begin in range(0, N_ROWS, WINDOW)]
         alone = np.concatenate([fitted.decision_function(piece) for piece in pieces])
         groups = np.repeat(np.arange(len(pieces)), WINDOW)
         assert_same_scores(fitted.decision_function(waves, groups=groups), alone)
 
-    @pytest.mark.parametrize("batch_size", [1, 7, 1000])
-    def test_scores_do_not_depend_on_the_batch_size(self, fitted, waves, batch_size):
-        before = fitted.batch_size
-        expected = fitted.decision_function(waves)
-        try:
-            scores = fitted.set_params(batch_size=batch_size).decision_function(waves)
-        finally:
-            fitted.set_params(batch_size=before)
-        assert_same_scores(scores, expected)
-
-    def test_rows_far_away_have_no_influence(self, fitted, waves):
-        """Anything beyond a window and the smoothing, that is."""
+    def test_rows_beyond_the_window_and_the_smoothing_have_no_influence(self, fitted, waves):
         spoiled = waves.copy()
         spoiled[200:] *= -50.0
         assert_same_scores(fitted.decision_function(spoiled)[:160], fitted.decision_function(waves)[:160])
@@ -100,7 +85,7 @@ class TestCompany:
 
 
 class TestBorders:
-    def test_a_score_knows_nothing_of_the_series_next_door(self, fitted, waves):
+    def test_another_series_has_no_influence(self, fitted, waves):
         groups = np.repeat(["left", "right"], [101, 139])
         spoiled = waves.copy()
         spoiled[101:] += 100.0
@@ -108,48 +93,108 @@ class TestBorders:
         assert_same_scores(scores[:101], fitted.decision_function(waves[:101]))
         assert_same_scores(scores[101:], fitted.decision_function(spoiled[101:]))
 
-    def test_without_groups_it_does(self, fitted, waves):
+    def test_without_groups_the_next_rows_have_influence(self, fitted, waves):
         """The test above can fail."""
         spoiled = waves.copy()
         spoiled[101:] += 100.0
         assert not np.allclose(fitted.decision_function(spoiled)[:101], fitted.decision_function(waves[:101]))
 
-    def test_no_window_that_is_trained_or_stopped_on_crosses_one(self, make_detector, waves, monkeypatch):
+    def test_no_window_of_the_network_crosses_a_border(self, waves):
+        """Neither in training nor in validation nor in scoring. The first channel holds the row number."""
+        rows = np.column_stack([np.arange(N_ROWS), waves])
         seen = []
-        train_network = timesad._base.train_network
 
-        def spy(build, train, valid, **settings):
-            seen.extend([train, valid])
-            return train_network(build, train, valid, **settings)
+        class Recording(TimesNetDiscrepancyNetwork):
+            def embed(self, x, hidden):
+                seen.append((self.training, x[:, [0, -1], 0].numpy().copy()))  # first and last row of each window
+                return super().embed(x, hidden)
 
-        monkeypatch.setattr(timesad._base, "train_network", spy)
+        class RecordingDetector(TimesNetDiscrepancyDetector):
+            _network_class = Recording
+
         borders = np.array([0, 101, 170, 240])
-        make_detector().fit(waves, groups=np.repeat(["a", "b", "c"], np.diff(borders)))
-        assert [len(windows) > 0 for windows in seen] == [True, True]
-        for windows in seen:
-            first = np.searchsorted(borders, windows.starts, side="right")
-            last = np.searchsorted(borders, windows.starts + WINDOW - 1, side="right")
+        detector = RecordingDetector(window_size=WINDOW, n_periods=2, max_epochs=2, random_state=0)
+        detector.fit(rows, groups=np.repeat(["a", "b", "c"], np.diff(borders)))
+        scaled = detector.scaling_(rows)[:, 0]
+        assert {training for training, _ in seen} == {True, False}
+        for _, ends in seen:
+            numbers = np.searchsorted(scaled, ends)
+            assert (numbers[:, 1] - numbers[:, 0] == WINDOW - 1).all()
+            first, last = np.searchsorted(borders, numbers, side="right").T
             np.testing.assert_array_equal(first, last)
 
-    def test_training_scores_are_those_of_the_series_by_themselves(self, make_detector, waves):
+    def test_without_neighbours_training_scores_are_those_of_each_series_alone(self, make_network_detector, waves):
         groups = np.repeat([3, 1], [100, 140])
-        detector = make_detector().fit(waves, groups=groups)
+        detector = make_network_detector()
+        if "anomaly_score" in detector.get_params():
+            detector.set_params(anomaly_score="reconstruction")
+        detector.fit(waves, groups=groups)
         apart = [detector.decision_function(waves[:100]), detector.decision_function(waves[100:])]
         assert_same_scores(detector.decision_scores_, np.concatenate(apart))
+
+    def test_a_training_window_may_have_neighbours_in_another_series(self, make_nearest, waves):
+        """Two equal series: each row has an exact neighbour outside of its exclusion zone."""
+        twice = np.tile(waves[:120], (2, 1))
+        detector = make_nearest(n_neighbors=1).fit(twice, groups=np.repeat([0, 1], 120))
+        np.testing.assert_array_equal(detector.decision_scores_, detector.decision_function(twice[:120]).tolist() * 2)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((TimesNetDiscrepancyDetector, {"max_epochs": 2, "random_state": 0}), id="flagship"),
+        pytest.param((NearestWindowsDetector, {}), id="nearest"),
+    ],
+)
+def detector_and_series(request):
+    """A detector with nearest neighbours in its score, fitted on the first half of a series, and the series."""
+    detector_class, settings = request.param
+    series = make_anomalous_series(n_rows=4000, period=40, random_state=0)
+    training = series.data[: series.train_size]
+    return detector_class(window_size=40, contamination=0.05, **settings).fit(training), series
+
+
+class TestNumberTypes:
+    """`predict` of the same rows flags the same share, whatever their type or rounding."""
+
+    @pytest.mark.parametrize("part", ["new rows", "training rows"])
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            pytest.param(lambda X: X.astype(np.float32), id="float32"),
+            pytest.param(lambda X: np.round(X, 6), id="rounded"),
+            pytest.param(lambda X: X.copy(), id="copy"),
+        ],
+    )
+    def test_flags_the_same_rows(self, detector_and_series, part, changed):
+        detector, series = detector_and_series
+        X = series.data[series.train_size :] if part == "new rows" else series.data[: series.train_size]
+        labels = detector.predict(X)
+        assert part == "training rows" or 0 < labels.mean() < 1
+        assert (detector.predict(changed(X)) != labels).mean() <= 0.002
+
+    @pytest.mark.parametrize("changed", [lambda X: X.astype(np.float32), lambda X: np.round(X, 6)])
+    def test_fits_to_the_same_labels(self, changed):
+        series = make_anomalous_series(n_rows=2000, period=40, random_state=0)
+        fits = [NearestWindowsDetector(window_size=40).fit(X) for X in (series.data, changed(series.data))]
+        assert (fits[0].labels_ != fits[1].labels_).mean() <= 0.002
 
 
 class TestReproducibility:
     @pytest.mark.parametrize("random_state", [7, "a generator"])
-    def test_one_random_state_gives_the_same_scores_bit_for_bit(self, make_detector, waves, random_state):
+    def test_one_random_state_gives_the_same_scores_bit_for_bit(self, make_network_detector, waves, random_state):
         def fit():
             seed = np.random.RandomState(3) if random_state == "a generator" else random_state
-            return make_detector(random_state=seed, dropout=0.1).fit(waves)
+            return make_network_detector(random_state=seed).fit(waves)
 
         first, second = fit(), fit()
         np.testing.assert_array_equal(first.decision_scores_, second.decision_scores_)
         np.testing.assert_array_equal(first.decision_function(waves[::-1]), second.decision_function(waves[::-1]))
         for before, after in zip(first.network_.parameters(), second.network_.parameters(), strict=True):
             assert torch.equal(before, after)
+
+    def test_without_a_network_nothing_is_random(self, make_nearest, waves):
+        np.testing.assert_array_equal(*(make_nearest().fit(waves).decision_scores_ for _ in range(2)))
 
     def test_the_global_generators_have_no_influence(self, make_detector, fitted, waves):
         before = np.random.get_state(), torch.random.get_rng_state()  # noqa: NPY002
@@ -162,75 +207,100 @@ class TestReproducibility:
             torch.random.set_rng_state(before[1])
 
     @pytest.mark.parametrize("seed", [1, None])
-    def test_another_random_state_gives_other_scores(self, make_detector, fitted, waves, seed):
-        """None is fresh entropy, not a hidden constant."""
-        assert not np.array_equal(make_detector(random_state=seed).fit(waves).decision_scores_, fitted.decision_scores_)
+    def test_another_random_state_gives_other_scores(self, make_network_detector, fitted_network, waves, seed):
+        """None is fresh entropy, not a constant."""
+        scores = make_network_detector(random_state=seed).fit(waves).decision_scores_
+        assert not np.array_equal(scores, fitted_network.decision_scores_)
 
     @pytest.mark.parametrize("random_state", [0, None])
-    def test_neither_fit_nor_scoring_moves_a_global_generator(self, make_detector, waves, random_state):
+    def test_neither_fit_nor_scoring_moves_a_global_generator(self, make_network_detector, waves, random_state):
         def states():
             name, keys, *rest = np.random.get_state()  # noqa: NPY002
             return random.getstate(), name, keys.tolist(), rest, torch.random.get_rng_state().tolist()
 
         before = states()
-        detector = make_detector(random_state=random_state, dropout=0.1).fit(waves)
+        detector = make_network_detector(random_state=random_state).fit(waves)
         assert states() == before
         detector.decision_function(waves)
         detector.predict_proba(waves)
         assert states() == before
 
-    def test_a_generator_that_is_handed_over_moves_on(self, make_detector, waves):
-        """Two detectors that share a RandomState are not twins, as everywhere in scikit-learn."""
+    def test_a_given_generator_moves_on(self, make_network_detector, waves):
+        """Two detectors that share a RandomState differ, as everywhere in scikit-learn."""
         generator = np.random.RandomState(0)
-        first = make_detector(random_state=generator).fit(waves)
-        second = make_detector(random_state=generator).fit(waves)
+        first = make_network_detector(random_state=generator).fit(waves)
+        second = make_network_detector(random_state=generator).fit(waves)
         assert not np.array_equal(first.decision_scores_, second.decision_scores_)
 
-    def test_fitting_leaves_the_mode_of_torch_as_it_is(self, make_detector, waves):
+    def test_fit_does_not_change_the_mode_of_torch(self, make_detector, waves):
         make_detector().fit(waves).decision_function(waves)
         assert torch.is_grad_enabled()
         assert torch.get_default_dtype() is torch.float32
 
 
+class FailingThresholder:
+    def fit(self, scores):
+        raise ValueError("no threshold today")
+
+    def predict(self, scores):
+        raise NotImplementedError
+
+
+def with_training(detector, **changes):
+    """The detector as a subclass with other training settings."""
+
+    class Changed(type(detector)):
+        def _training_settings(self):
+            return replace(super()._training_settings(), **changes)
+
+    return Changed(**detector.get_params())
+
+
 class TestTrainingThatFails:
-    def test_an_interrupt_is_not_swallowed(self, make_detector, waves, monkeypatch):
+    def test_an_interrupt_is_raised(self, make_network_detector, waves, monkeypatch):
         def interrupt(*arguments):
             raise KeyboardInterrupt
 
         monkeypatch.setattr("timesad.training.net.MinimaxObjective.forward", interrupt)
-        detector = make_detector()
+        detector = make_network_detector()
         with pytest.raises(KeyboardInterrupt):
             detector.fit(waves)
         assert not hasattr(detector, "decision_scores_")
 
     @pytest.mark.parametrize("changes", [{}, {"validation_fraction": 0.0, "max_epochs": 1}], ids=["any", "one step"])
-    def test_a_loss_that_explodes_is_an_error_that_says_what_to_do(self, make_detector, waves, changes):
-        """With one step the loss is still finite and only the weights are not."""
-        detector = make_detector(learning_rate=1e30, **changes)
+    def test_an_exploding_loss_raises_an_error_with_the_remedy(self, make_network_detector, waves, changes):
+        """After one step the loss is finite, but the weights are not."""
+        detector = with_training(make_network_detector(learning_rate=1e30, batch_size=256), **changes)
         with pytest.raises(TrainingError, match="Lower learning_rate"):
             detector.fit(waves)
         assert not hasattr(detector, "threshold_")
 
     @pytest.mark.parametrize(
-        ("failing", "error"),
+        "failing",
         [
-            pytest.param("timesad._base.ChannelScaling.learn", KeyboardInterrupt, id="interrupted before training"),
-            pytest.param("timesad._base.calibrate_positions", KeyboardInterrupt, id="interrupted after it"),
-            pytest.param("timesad._base.fit_threshold", ValueError, id="refused at the end"),
+            pytest.param("timesad._base.ChannelScaling.fit", id="before training"),
+            pytest.param("timesad.scoring.SeriesScorer.fit", id="after training"),
         ],
     )
-    def test_leaves_the_detector_as_it_was(self, make_detector, waves, monkeypatch, failing, error):
-        """Half a fit would scale by the one series and rebuild by the other's network."""
-        fitted, bare = make_detector().fit(waves), make_detector()
+    def test_an_interrupted_fit_leaves_the_detector_unchanged(self, make_detector, waves, monkeypatch, failing):
+        """Half a fit would have the scaling of one series and the network of another."""
+        fitted, unfitted = make_detector().fit(waves), make_detector()
         expected = fitted.decision_function(waves)
-        monkeypatch.setattr(failing, mock.Mock(side_effect=error))
-        for detector in (fitted, bare):
-            with pytest.raises(error):
+        monkeypatch.setattr(failing, mock.Mock(side_effect=KeyboardInterrupt))
+        for detector in (fitted, unfitted):
+            with pytest.raises(KeyboardInterrupt):
                 detector.fit(waves[:100, :1])
         np.testing.assert_array_equal(fitted.decision_function(waves), expected)
-        assert vars(bare) == bare.get_params()
+        assert vars(unfitted) == unfitted.get_params()
 
-    def test_a_series_that_is_refused_leaves_it_as_it_was(self, make_detector, waves):
+    def test_a_thresholder_that_fails_leaves_the_detector_unchanged(self, make_detector, waves):
+        detector = make_detector().fit(waves)
+        expected = detector.decision_function(waves)
+        with pytest.raises(ValueError, match="no threshold today"):
+            detector.set_params(contamination=FailingThresholder()).fit(waves[:100, :1])
+        np.testing.assert_array_equal(detector.decision_function(waves), expected)
+
+    def test_a_refused_series_leaves_the_detector_unchanged(self, make_detector, waves):
         detector = make_detector().fit(waves)
         expected = detector.decision_function(waves)
         with pytest.raises(ValueError, match="X has 5 rows"):
@@ -238,16 +308,65 @@ class TestTrainingThatFails:
         np.testing.assert_array_equal(detector.decision_function(waves), expected)
 
 
-@pytest.mark.parametrize(("at_most", "judged"), [(1000, [113]), (113, [113]), (20, [20, 113])])
-def test_windows_that_calibrate_are_not_judged_again_where_they_are_all(waves, monkeypatch, at_most, judged):
+class TestFlagship:
+    """The default trains the associations beside the reconstruction, and the score does not contain them."""
+
+    def test_the_minimax_is_trained_and_explained_by_default(self, make_flagship, waves):
+        detector = make_flagship().fit(waves)
+        assert detector.get_params()["discrepancy_weight"] == "balanced"
+        assert isinstance(detector.network_, TimesNetDiscrepancyNetwork)
+        for epoch in detector.history_:
+            assert epoch["train_discrepancy_minimax"] > 0
+            assert 0 <= epoch["train_sigma_saturated_minimax"] <= 1
+        assert np.ptp(detector.explain(waves).discrepancy) > 0
+
+    @pytest.mark.parametrize("score", ["reconstruction*neighbors", "reconstruction"])
+    @pytest.mark.parametrize("discrepancy_weight", ["balanced", 3.0])
+    def test_scores_are_those_without_the_associations_bit_for_bit(
+        self, make_flagship, waves, score, discrepancy_weight
+    ):
+        settings = {"anomaly_score": score, "n_layers": 2, "thorough": True}
+        with_associations = make_flagship(discrepancy_weight=discrepancy_weight, **settings).fit(waves)
+        without = make_flagship(discrepancy_weight=0, **settings).fit(waves)
+        np.testing.assert_array_equal(with_associations.decision_scores_, without.decision_scores_)
+        np.testing.assert_array_equal(with_associations.decision_function(waves), without.decision_function(waves))
+        assert [epoch["valid_reconstruction"] for epoch in with_associations.history_] == [
+            epoch["valid_reconstruction"] for epoch in without.history_
+        ]
+
+    def test_a_weight_of_0_trains_no_associations(self, make_flagship, waves):
+        detector = make_flagship(discrepancy_weight=0).fit(waves)
+        assert type(detector.network_) is TimesNetNetwork
+        assert not any("discrepancy" in name for name in detector.history_[0])
+        assert "discrepancy" not in detector.explain(waves)
+
+    def test_the_associations_learn(self, make_flagship, waves):
+        """The minimax changes the weights of the associations and no others."""
+        trained = make_flagship(discrepancy_weight=3.0).fit(waves).network_.state_dict()
+        other = make_flagship(discrepancy_weight=0.5).fit(waves).network_.state_dict()
+        changed = {name for name, value in trained.items() if not torch.equal(value, other[name])}
+        assert changed
+        assert all(name.startswith(("association.", "side_projection.")) for name in changed)
+
+    def test_the_score_with_the_discrepancy_is_a_sum(self, make_flagship, waves):
+        parts = make_flagship(anomaly_score="reconstruction+discrepancy").fit(waves).explain(waves)
+        np.testing.assert_array_equal(parts.score, parts.reconstruction + parts.level + parts.discrepancy)
+
+
+@pytest.mark.parametrize(("at_most", "expected"), [(1000, [113]), (113, [113]), (20, [20, 113])])
+def test_windows_that_calibrate_are_not_run_again_if_they_are_all(waves, monkeypatch, at_most, expected):
+    """Each window goes through the network once per mask in `fit`, after training."""
     seen = []
 
-    def counted(network, windows, *args, **kwargs):
-        seen.append(len(windows))
-        return judge_all(network, windows, *args, **kwargs)
+    class Counting(TimesNetDiscrepancyNetwork):
+        def embed(self, x, hidden):
+            if torch.is_inference_mode_enabled():
+                seen.append(len(x))
+            return super().embed(x, hidden)
 
-    monkeypatch.setattr(timesad._base, "judge_all", counted)
-    monkeypatch.setattr(timesad._base, "CALIBRATION_WINDOWS", at_most)
-    detector = TimesNetDetector(window_size=WINDOW, top_k=2, patch_size=2, max_epochs=1, random_state=0).fit(waves)
-    assert seen == judged
-    np.testing.assert_array_equal(detector.decision_function(waves), detector.decision_scores_)
+    class CountingDetector(TimesNetDiscrepancyDetector):
+        _network_class = Counting
+
+    monkeypatch.setattr("timesad.reconstruction.CALIBRATION_WINDOWS", at_most)
+    detector = CountingDetector(window_size=WINDOW, n_periods=2, max_epochs=1, random_state=0).fit(waves)
+    assert sum(seen) == len(detector.network_.masks) * sum(expected)

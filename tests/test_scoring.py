@@ -1,4 +1,4 @@
-"""From evidence to scores."""
+"""From parts to one score per row."""
 
 from __future__ import annotations
 
@@ -6,163 +6,302 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks.historic_mistakes import AddsDiscrepancy
-from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
-from timesad.evidence import judge_windows
-from timesad.scoring import SCORE_RULES
-from timesad.windows import OverlapAverage
+from tests.fixed_networks import FixedAssociations, FixedNetwork
+from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
+from timesad.neighbors import NeighborScorer, TrainingWindows
+from timesad.reconstruction import ReconstructionScorer
+from timesad.row_errors import PositionCalibration, average_over_windows, window_errors
+from timesad.scoring import (
+    NEIGHBORS,
+    RECONSTRUCTION,
+    RECONSTRUCTION_AND_NEIGHBORS,
+    RECONSTRUCTION_PLUS_DISCREPANCY,
+    ScoreSettings,
+    SeriesScorer,
+    geometric_mean,
+)
+from timesad.windows import OverlapAverage, Series
 
-TINY = {
-    "window_size": 32,
-    "patch_size": 4,
-    "model_size": 8,
-    "n_kernels": 2,
-    "epoch_size": 128,
-    "max_epochs": 2,
-    "smoothing": 4,
-    "random_state": 0,
-}
+CPU = torch.device("cpu")
+
+
+class TestGeometricMean:
+    def test_is_the_root_of_the_product_of_both_plus_one(self):
+        found = geometric_mean(np.array([0.0, 3.0, 3.0, 8.0]), np.array([0.0, 0.0, 3.0, 3.0]))
+        np.testing.assert_allclose(found, [0, 1, 3, 5])
+
+    @pytest.mark.parametrize(("weight", "expected"), [(0.0, 1.0), (0.5, 3.0), (1.0, 7.0)])
+    def test_weight_is_the_exponent_of_the_neighbors(self, weight, expected):
+        """(1 + 3) · 16^weight is 4, 16 or 64."""
+        assert geometric_mean(np.array([3.0]), np.array([15.0]), weight)[0] == pytest.approx(expected)
+
+    def test_both_factors_are_at_least_a_twentieth(self):
+        found = geometric_mean(np.array([-5.0, 4.0, -5.0]), np.array([4.0, -5.0, -5.0]))
+        np.testing.assert_allclose(found, [-0.5, -0.5, -0.95])
+
+
+class TestScoreSettings:
+    @pytest.mark.parametrize(("window_size", "stride"), [(4, 1), (15, 1), (16, 2), (96, 12)])
+    def test_stride_is_an_eighth_of_the_window(self, window_size, stride):
+        assert ScoreSettings(RECONSTRUCTION, window_size, 64).stride == stride
+
+    @pytest.mark.parametrize(
+        ("score", "uses"),
+        [
+            (RECONSTRUCTION, (True, False, False)),
+            (NEIGHBORS, (False, True, False)),
+            (RECONSTRUCTION_AND_NEIGHBORS, (True, True, False)),
+            (RECONSTRUCTION_PLUS_DISCREPANCY, (True, False, True)),
+        ],
+    )
+    def test_parts_of_each_score(self, score, uses):
+        settings = ScoreSettings(score, 8, 4)
+        assert (settings.uses_network, settings.uses_neighbors, settings.uses_discrepancy) == uses
+
+    def test_defaults(self):
+        settings = ScoreSettings(RECONSTRUCTION, 8, 4)
+        assert (settings.clean_training, settings.n_neighbors, settings.max_windows) == (True, 5, 4096)
+
+    def test_names_of_scores(self):
+        names = {RECONSTRUCTION, NEIGHBORS, RECONSTRUCTION_AND_NEIGHBORS, RECONSTRUCTION_PLUS_DISCREPANCY}
+        assert names == {"reconstruction", "neighbors", "reconstruction*neighbors", "reconstruction+discrepancy"}
+
+
+def noise(n_rows, seed=0):
+    values = np.random.default_rng(seed).normal(size=(n_rows, 2)).astype(np.float32)
+    return Series(values, np.array([0, n_rows // 3, n_rows]))
+
+
+MISS = [1.0, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5, 1.0] * 2
+
+
+def fit(score, series, network_class=FixedNetwork, smoothing=4, **settings):
+    network = None if score == NEIGHBORS else network_class(MISS, n_channels=2)
+    return SeriesScorer.fit(network, series, ScoreSettings(score, 16, smoothing, **settings), "cpu")
+
+
+class TestSeriesScorer:
+    @pytest.mark.parametrize("clean_training", [True, False])
+    def test_fits_both_parts_with_the_settings(self, clean_training):
+        series = noise(300)
+        scorer, training_scores = fit(
+            RECONSTRUCTION_AND_NEIGHBORS, series, clean_training=clean_training, n_neighbors=3, max_windows=50
+        )
+        network = scorer.reconstruction.network
+        reconstruction, parts = ReconstructionScorer.fit(
+            network, series, stride=2, smoothing=4, clean_training=clean_training, device=CPU
+        )
+        training = TrainingWindows.fit(series, window_size=16, n_neighbors=3, max_windows=50)
+        neighbors, distance = NeighborScorer.fit(training, series, stride=2, smoothing=4, device=CPU)
+        assert scorer.reconstruction.channels == reconstruction.channels
+        assert scorer.neighbors.channels == neighbors.channels
+        np.testing.assert_array_equal(scorer.neighbors.training.positions, training.positions)
+        np.testing.assert_array_equal(training_scores, geometric_mean(parts.score, distance))
+        new = noise(90, seed=1)
+        expected = geometric_mean(
+            reconstruction(new, CPU, with_discrepancy=False).score, neighbors(new, CPU), scorer.neighbors_weight
+        )
+        np.testing.assert_array_equal(scorer.score(new, "cpu"), expected)
+
+    @pytest.mark.parametrize(
+        ("n_rows", "n_neighbors", "weight"),
+        [(60, 5, 0.0), (80, 5, 0.0), (84, 5, 0.25), (88, 5, 0.5), (96, 5, 1.0), (300, 5, 1.0), (40, 2, 0.5)],
+    )
+    def test_neighbors_of_a_short_series_count_less(self, n_rows, n_neighbors, weight):
+        """The weight is clip(n_rows / 16 - n_neighbors, 0, 1)."""
+        series = noise(n_rows) if n_rows > 60 else Series(noise(n_rows).values, np.array([0, n_rows]))
+        scorer, training_scores = fit(RECONSTRUCTION_AND_NEIGHBORS, series, n_neighbors=n_neighbors)
+        assert scorer.neighbors_weight == weight
+        _, parts = ReconstructionScorer.fit(
+            scorer.reconstruction.network, series, stride=2, smoothing=4, clean_training=True, device=CPU
+        )
+        explained = scorer.explain(series, "cpu")
+        np.testing.assert_array_equal(explained.score, geometric_mean(parts.score, explained.neighbors, weight))
+        if weight == 0:
+            np.testing.assert_array_equal(training_scores, geometric_mean(parts.score, parts.score, 0.0))
+
+    def test_neighbors_alone_need_no_network(self):
+        series, new = noise(200), noise(90, seed=1)
+        scorer, training_scores = fit(NEIGHBORS, series)
+        assert scorer.reconstruction is None
+        training = TrainingWindows.fit(series, window_size=16, n_neighbors=5, max_windows=4096)
+        expected, training_expected = NeighborScorer.fit(training, series, stride=2, smoothing=4, device=CPU)
+        np.testing.assert_array_equal(training_scores, training_expected)
+        np.testing.assert_array_equal(scorer.score(new, "cpu"), expected(new, CPU))
+        explained = scorer.explain(new, "cpu")
+        assert set(explained) == {"score", "neighbors", "neighbors_by_channel"}
+        np.testing.assert_array_equal(explained.score, explained.neighbors)
+
+    @pytest.mark.parametrize(
+        ("score", "network_class", "discrepancy"),
+        [
+            (RECONSTRUCTION, FixedNetwork, False),
+            (RECONSTRUCTION, FixedAssociations, True),
+            (RECONSTRUCTION_AND_NEIGHBORS, FixedNetwork, False),
+            (RECONSTRUCTION_AND_NEIGHBORS, FixedAssociations, True),
+            (RECONSTRUCTION_PLUS_DISCREPANCY, FixedAssociations, True),
+        ],
+    )
+    def test_parts_add_up_to_the_score(self, score, network_class, discrepancy):
+        series, new = noise(300), noise(90, seed=1)
+        scorer, training_scores = fit(score, series, network_class)
+        parts = scorer.explain(new, "cpu")
+        np.testing.assert_array_equal(parts.score, scorer.score(new, "cpu"))
+        total = parts.reconstruction + parts.level
+        np.testing.assert_allclose(parts.reconstruction_by_channel.sum(axis=1), total)
+        assert ("discrepancy" in parts) == discrepancy
+        assert ("neighbors" in parts) == ("neighbors_by_channel" in parts) == (score == RECONSTRUCTION_AND_NEIGHBORS)
+        if score == RECONSTRUCTION_AND_NEIGHBORS:
+            np.testing.assert_array_equal(parts.neighbors_by_channel.sum(axis=1), parts.neighbors)
+            total = geometric_mean(total, parts.neighbors)
+        elif score == RECONSTRUCTION_PLUS_DISCREPANCY:
+            total = total + parts.discrepancy
+        np.testing.assert_array_equal(parts.score, total)
+        if score != RECONSTRUCTION_AND_NEIGHBORS:
+            np.testing.assert_array_equal(training_scores, scorer.score(series, "cpu"))
+
+    def test_computes_on_the_device(self):
+        """Tensors on the device "meta" have no values: any read of a result fails."""
+        series, settings = noise(300), ScoreSettings(NEIGHBORS, 16, 4)
+        scorer, _ = fit(NEIGHBORS, series)
+        for call in (
+            lambda: SeriesScorer.fit(None, series, settings, "meta"),
+            lambda: scorer.score(series, "meta"),
+            lambda: scorer.explain(series, "meta"),
+        ):
+            with pytest.raises(NotImplementedError, match="meta"):
+                call()
+
+    def test_associations_run_only_for_the_score_that_contains_them(self):
+        scorer, _ = fit(RECONSTRUCTION, noise(300), FixedAssociations)
+        scorer.reconstruction.network.forward = None
+        scorer.score(noise(90), "cpu")
+
+    def test_a_part_that_the_score_needs_is_not_silently_left_out(self):
+        scorer, _ = fit(RECONSTRUCTION_PLUS_DISCREPANCY, noise(300), FixedAssociations)
+        with pytest.raises(AssertionError, match="^this score needs a network with associations$"):
+            scorer.join(scorer.reconstruction(noise(90), CPU, with_discrepancy=False), None)
+        with pytest.raises(AssertionError, match="^a score without a network has neighbours$"):
+            scorer.join(None, None)
+
+
+# With trained networks
+
+TINY = {"window_size": 32, "model_size": 8, "max_epochs": 2, "smoothing": 4, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
 def X():
-    rng = np.random.default_rng(0)
     rows = np.arange(800)
-    return np.column_stack([np.sin(rows / 3), np.cos(rows / 5)]) + rng.normal(scale=0.1, size=(800, 2))
+    clean = np.column_stack([np.sin(rows / 3), np.cos(rows / 5)])
+    return clean + np.random.default_rng(0).normal(scale=0.1, size=(800, 2))
 
 
-@pytest.mark.parametrize("rule", SCORE_RULES)
-def test_parts_add_up_to_the_score(X, rule):
-    detector = TimesNetDiscrepancyDetector(**TINY, n_heads=2, prior="contrast", score_rule=rule).fit(X)
-    parts = detector.explain(X)
-    np.testing.assert_array_equal(parts.score, detector.decision_function(X))
-    np.testing.assert_allclose(parts.channels.sum(axis=1), parts.reconstruction + parts.level)
-    total = parts.reconstruction + parts.level + parts.discrepancy.sum(axis=1)
-    if rule == "memory":
-        factors = np.maximum(1 + total, 0.05), np.maximum(1 + parts.memory, 0.05)
-        np.testing.assert_allclose(np.sqrt(factors[0] * factors[1]) - 1, parts.score)
-    elif rule != "product":
-        np.testing.assert_allclose(total, parts.score)
-    assert parts.memory.any() == (rule == "memory")
-    assert parts.discrepancy.shape[1] == (2 if rule in ("discrepancy", "sum") else 0)
+@pytest.fixture(scope="module")
+def detector(X):
+    return TimesNetDetector(**TINY).fit(X)
 
 
-@pytest.mark.parametrize(("n_rows", "weight"), [(160, 0.0), (176, 0.5), (192, 1.0)])
-def test_a_short_memory_counts_less(X, n_rows, weight):
-    """Not at all in five windows of training rows or fewer: then the rows rank as by their reconstruction."""
-    parts = TimesNetDiscrepancyDetector(**TINY, n_heads=2).fit(X[:n_rows]).explain(X)
-    reconstruction = np.maximum(1 + parts.reconstruction + parts.level, 0.05)
-    memory = np.maximum(1 + parts.memory, 0.05)
-    np.testing.assert_allclose((1 + parts.score) ** 2, reconstruction * memory**weight)
+def test_the_abnormal_channel_has_the_score(X, detector):
+    abnormal = X.copy()
+    abnormal[400:410, 1] += 5.0
+    parts = detector.explain(abnormal)
+    assert (parts.reconstruction_by_channel[400:410].argmax(axis=1) == 1).all()
 
 
-def test_the_guilty_channel_is_named(X):
-    spoiled = X.copy()
-    spoiled[400:410, 1] += 5.0
-    parts = TimesNetDetector(**TINY).fit(X).explain(spoiled)
-    assert (parts.channels[400:410].argmax(axis=1) == 1).all()
+def test_scores_of_different_calls_are_comparable(X, detector):
+    abnormal = X.copy()
+    abnormal[300:340] += 4.0
+    assert detector.decision_function(X).max() < 0.5 * detector.decision_function(abnormal).max()
+    alone = detector.decision_function(X[:200])[:100]
+    np.testing.assert_allclose(alone, detector.decision_function(X)[:100], rtol=1e-4, atol=1e-5)
 
 
-def test_no_position_of_a_window_is_systematically_low(X):
-    """The published softmax puts edges at zero. Here stationary rows score alike wherever the windows' edges fall."""
-    detector = TimesNetDiscrepancyDetector(**TINY, n_heads=2, score_rule="sum").fit(X)
-    borders = np.array([0, len(X)])
-    windows = detector._scoring_windows(detector.scaling_(X), borders)
-    assert windows.starts[1] == TINY["window_size"] // 8
-    position = np.arange(64, 736) % 4
-    score = detector.decision_function(X)[64:736]
+@pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector, AnomalyTransformerDetector])
+def test_no_position_of_a_window_has_low_scores(X, detector_class):
+    """The published softmax over time gives edges a score of zero. Here stationary rows score alike everywhere."""
+    score = detector_class(**TINY, anomaly_score=RECONSTRUCTION_PLUS_DISCREPANCY).fit(X).decision_function(X)[64:736]
+    position = np.arange(len(score)) % 4  # a scoring window starts every four rows
     means = np.array([score[position == p].mean() for p in range(4)])
     assert means.std() < 0.25 * score.std()
 
 
-def test_scores_of_different_calls_are_comparable(X):
-    """A calm series scored alone is not stretched to look like one with anomalies."""
-    detector = TimesNetDetector(**TINY).fit(X)
-    spoiled = X.copy()
-    spoiled[300:340] += 4.0
-    assert detector.decision_function(X).max() < 0.5 * detector.decision_function(spoiled).max()
-
-
-def test_parameters_set_after_fit_wait_for_the_next_fit(X):
-    detector = TimesNetDiscrepancyDetector(**TINY).fit(X)
-    before = detector.decision_function(X)
-    detector.set_params(window_size=64, smoothing=1, level_weight=0.0, score_rule="product", n_masks=0)
-    np.testing.assert_array_equal(detector.decision_function(X), before)
-
-
-def assert_score_falls_with_discrepancy(detector_class, X):
+def assert_score_falls_with_discrepancy(X):
     """The paper's sign: an anomaly associates with its neighbours, as a local prior does, so its D is small."""
-    detector = detector_class(**TINY | {"smoothing": 1}, n_heads=2, score_rule="discrepancy").fit(X)
-    rows = OverlapAverage(len(X), 1)
-    for starts, x in detector._scoring_windows(detector.scaling_(X), np.array([0, len(X)])).batches(64):
-        rows.add(starts, judge_windows(detector.network_, x, with_discrepancy=True)[1].numpy())
-    assert np.corrcoef(detector.decision_scores_, rows.average()[:, 0])[0, 1] < -0.3
+    detector = TimesNetDiscrepancyDetector(
+        **TINY | {"smoothing": 1}, anomaly_score=RECONSTRUCTION_PLUS_DISCREPANCY
+    ).fit(X)
+    windows = detector._scaled_series(X, None).windows(32, 4)
+    average = OverlapAverage(len(X), 1)
+    for starts, _, discrepancy in window_errors(detector.network_, windows, CPU, with_discrepancy=True):
+        average.add(starts, discrepancy.numpy())
+    parts = detector.explain(X)
+    part = parts.score - parts.reconstruction - parts.level
+    assert np.corrcoef(part, average.average()[:, 0])[0, 1] < -0.3
 
 
 def test_score_falls_with_discrepancy(X):
-    assert_score_falls_with_discrepancy(TimesNetDiscrepancyDetector, X)
+    assert_score_falls_with_discrepancy(X)
 
 
-def test_a_score_that_adds_discrepancy_is_caught(X):
+def test_a_score_that_adds_discrepancy_fails(X, monkeypatch):
+    closeness = PositionCalibration.closeness
+    monkeypatch.setattr(PositionCalibration, "closeness", lambda self, discrepancy: -closeness(self, discrepancy))
     with pytest.raises(AssertionError):
-        assert_score_falls_with_discrepancy(AddsDiscrepancy, X)
+        assert_score_falls_with_discrepancy(X)
 
 
-@pytest.fixture(scope="module")
-def scored(X):
-    """Evidence and scores of a series with a fault in the rows 400 to 411."""
-    spoiled = X.copy()
-    spoiled[400:412] += 2.0
+def test_geometric_mean_error_is_smaller_beside_an_anomaly(X):
+    """An anomaly of 12 rows, through windows of 32: errors of normal rows beside it, relative to its own."""
+    abnormal = X.copy()
+    abnormal[400:412] += 2.0
     detector = TimesNetDetector(**TINY | {"max_epochs": 20, "smoothing": 8}).fit(X)
-    return detector._judge(spoiled, None)[0], detector.decision_function(spoiled)
+    series, scorer = detector._scaled_series(abnormal, None), detector.scorer_.reconstruction
+    batches = window_errors(detector.network_, series.windows(32, 4), CPU, with_discrepancy=False)
+    errors = average_over_windows(batches, scorer.positions, *X.shape)
+    beside, within = np.r_[375:398, 414:437], np.arange(400, 412)
+    geometric, mean = (error[beside].mean() / error[within].mean() for error in (errors.geometric_mean, errors.mean))
+    assert geometric < 0.8 * mean
+    score = detector.decision_function(abnormal)
+    assert score[402:410].min() > np.delete(score, np.s_[388:424]).max()
 
 
-class TestHorizons:
-    """A fault of 12 rows in a series without any, seen through windows of 32."""
-
-    def test_the_agreed_error_is_less_spread_by_windows_that_hold_the_fault(self, scored):
-        evidence, _ = scored
-        beside, within = np.r_[375:398, 414:437], np.arange(400, 412)
-        assert spread(evidence.agreed, beside, within) < 0.8 * spread(evidence.error, beside, within)
-
-    def test_the_fault_stands_above_its_neighbourhood(self, scored):
-        _, score = scored
-        assert score[402:410].min() > np.delete(score, np.s_[388:424]).max()
-
-
-def spread(error, beside, within):
-    return error[beside].mean() / error[within].mean()
-
-
-def test_no_position_of_a_window_is_rebuilt_worse_than_others():
-    """On rows that were not seen in training, with every row in one window: the first and last of a series are, too."""
+def test_position_calibration_levels_unseen_rows():
+    """With every row in one window: the mean error at a position varies less than without the calibration."""
     rng = np.random.default_rng(0)
-    X = np.sin(np.arange(12_800) / 3)[:, None] + rng.normal(scale=0.1, size=(12_800, 2))
-    train, rest = np.split(X, 2)
-    detector = TimesNetDetector(**TINY | {"score_stride": TINY["window_size"]}).fit(train)
-    levelled = unevenness(detector, rest)
-    flat = np.ones(TINY["window_size"])
-    detector.position_calibration_ = replace(detector.position_calibration_, error=flat)
-    assert levelled < 0.6 * unevenness(detector, rest)
+    rows = np.sin(np.arange(12_800) / 3)[:, None] + rng.normal(scale=0.1, size=(12_800, 2))
+    detector = TimesNetDetector(**TINY).fit(rows[:6400])
+    series, positions = detector._scaled_series(rows[6400:], None), detector.scorer_.reconstruction.positions
+    spreads = []
+    for calibration in (positions, replace(positions, error=np.ones(32))):
+        batches = window_errors(detector.network_, series.windows(32, 32), CPU, with_discrepancy=False)
+        errors = average_over_windows(batches, calibration, 6400, 2).mean
+        by_position = errors.mean(axis=1).reshape(-1, 32).mean(axis=0)
+        spreads.append(by_position.std() / by_position.mean())
+    assert spreads[0] < 0.6 * spreads[1]
 
 
-def unevenness(detector, X):
-    """Standard deviation over in-window positions of the mean error there, relative to the mean of all."""
-    evidence, _ = detector._judge(X, None)
-    by_position = evidence.error.mean(axis=1).reshape(-1, TINY["window_size"]).mean(axis=0)
-    return by_position.std() / by_position.mean()
-
-
-def test_a_channel_spoiled_in_training_is_still_heard(X):
-    spoiled = X.copy()
-    spoiled[150:200, 1] += 4.0
+def test_a_channel_with_anomalies_in_training_keeps_its_weight(X):
+    contaminated = X.copy()
+    contaminated[150:200, 1] += 4.0
     normal = np.r_[0:100, 250:800]
-    heard = [
-        TimesNetDiscrepancyDetector(**TINY, discrepancy_weight=0, clean_training=clean).fit(spoiled)
-        for clean in (True, False)
-    ]
     clean, mixed = (
-        detector.decision_scores_[160:190].mean() / detector.decision_scores_[normal].max() for detector in heard
+        scores[160:190].mean() / scores[normal].max()
+        for scores in (
+            TimesNetDetector(**TINY, clean_training=clean).fit(contaminated).decision_scores_ for clean in (True, False)
+        )
     )
     assert mixed > clean
+
+
+@pytest.mark.parametrize("detector_class", [TimesNetDiscrepancyDetector])
+def test_a_shape_that_training_lacks_is_far_from_its_neighbors(detector_class):
+    rows = np.arange(800)
+    wave = np.sin(rows * 2 * np.pi / 25)[:, None] + np.random.default_rng(0).normal(scale=0.05, size=(800, 1))
+    detector = detector_class(**TINY).fit(wave)
+    abnormal = wave.copy()
+    abnormal[400:432] = np.sign(abnormal[400:432])
+    neighbors = detector.explain(abnormal).neighbors
+    assert neighbors[400:432].min() > max(neighbors[:360].max(), neighbors[472:].max())

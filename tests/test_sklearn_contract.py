@@ -1,8 +1,11 @@
-"""A scikit-learn estimator: scikit-learn's own checks, its searches and pipelines, pickles, data frames."""
+"""The contract of a scikit-learn estimator: its checks, parameters, searches, pipelines, pickles and data frames."""
 
 from __future__ import annotations
 
+import ast
 import pickle
+import re
+from inspect import Parameter, getdoc, signature
 
 import joblib
 import numpy as np
@@ -15,43 +18,36 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from timesad import AnomalyTransformerDetector, TimesNetDetector, TimesNetDiscrepancyDetector
+from timesad import (
+    AnomalyTransformerDetector,
+    NearestWindowsDetector,
+    TimesNetDetector,
+    TimesNetDiscrepancyDetector,
+)
 from timesad.metrics import get_scorer
 
-# The checks fit on as few as ten rows.
-IN_THE_CHECKS = {
-    "window_size": 4,
-    "top_k": 1,
-    "n_layers": 1,
-    "model_size": 4,
-    "n_masks": 2,
-    "patch_size": 1,
-    "max_epochs": 1,
-    "epoch_size": 16,
-    "smoothing": 1,
-}
+DETECTORS = (TimesNetDiscrepancyDetector, TimesNetDetector, AnomalyTransformerDetector, NearestWindowsDetector)
+MOST_PARAMETERS = 16  # of a constructor
 
 LABELS = "PyOD labels rows 0 and 1 where scikit-learn's outlier detectors label them 1 and -1"
-ORDER = "a row's score is a judgement of the row in its place in the series"
+ORDER = "the score of a row depends on its place in the series"
 EXPECTED_FAILURES = {
     "check_outliers_train": LABELS,  # two checks: in memory, and on a read-only memory map
     "check_outliers_fit_predict": LABELS,
-    "check_methods_subset_invariance": f"{ORDER}, not among any subset of the rows",
-    "check_methods_sample_order_invariance": f"{ORDER}, not after a shuffle of the rows",
+    "check_methods_subset_invariance": f"{ORDER}, so a subset of the rows has other scores",
+    "check_methods_sample_order_invariance": f"{ORDER}, so shuffled rows have other scores",
 }
 
 
+# Some checks fit on ten rows, which a window of 4 rows leaves too few for the exclusion zone.
 @pytest.mark.filterwarnings("ignore::timesad.exceptions.PeriodFallbackWarning")
+@pytest.mark.filterwarnings("ignore::timesad.exceptions.ShortSeriesWarning")
 @parametrize_with_checks(
-    [
-        TimesNetDiscrepancyDetector(**IN_THE_CHECKS),
-        TimesNetDetector(**IN_THE_CHECKS),
-        AnomalyTransformerDetector(**IN_THE_CHECKS),
-    ],
+    [detector_class(window_size=4) for detector_class in DETECTORS],
     expected_failed_checks=lambda detector: EXPECTED_FAILURES,
 )
 def test_scikit_learns_own_checks(estimator, check):
-    """A check that is expected to fail and does not is a failure too (``xfail_strict``)."""
+    """A check that is expected to fail and passes is a failure, too (``xfail_strict``)."""
     check(estimator)
 
 
@@ -66,15 +62,37 @@ def labelled(waves):
     return spoiled, y
 
 
+def documented_parameters(detector_class):
+    """Name and default of each parameter in the section "Parameters" of the class docstring."""
+    section = re.search(r"^Parameters\n-+\n(.*?)\n\n\w+\n-+\n", getdoc(detector_class), re.MULTILINE | re.DOTALL)[1]
+    entries = re.findall(r"^(\w+) : .*?default=(\S+)$", section.replace("\\\n", ""), re.MULTILINE)
+    return {name: ast.literal_eval(default) for name, default in entries}
+
+
+@pytest.mark.parametrize("detector_class", DETECTORS)
+class TestConstructor:
+    def test_has_at_most_16_parameters_which_are_keyword_only(self, detector_class):
+        parameters = signature(detector_class).parameters.values()
+        assert 1 <= len(parameters) <= MOST_PARAMETERS
+        assert {parameter.kind for parameter in parameters} == {Parameter.KEYWORD_ONLY}
+
+    def test_every_parameter_is_documented_with_its_default_in_order(self, detector_class):
+        defaults = {name: parameter.default for name, parameter in signature(detector_class).parameters.items()}
+        assert list(documented_parameters(detector_class).items()) == list(defaults.items())
+
+    def test_every_parameter_is_validated(self, detector_class):
+        assert set(signature(detector_class).parameters) == set(detector_class._parameter_constraints)
+
+
 def test_the_constructor_only_stores(make_detector):
-    """Values that no fit would take are stored as they are, and nothing else is."""
+    """Values that no fit accepts are stored as they are, and nothing else is."""
     unusable = object()
     parameters = dict.fromkeys(make_detector().get_params(), unusable)
     detector = make_detector(**parameters)
     assert vars(detector) == parameters
 
 
-def test_scikit_learn_knows_it_for_an_outlier_detector(make_detector):
+def test_scikit_learn_recognises_an_outlier_detector(make_detector):
     assert is_outlier_detector(make_detector())
 
 
@@ -84,11 +102,64 @@ def test_a_clone_fits_to_the_same_scores(fitted, waves):
     np.testing.assert_array_equal(copy.fit(waves).decision_scores_, fitted.decision_scores_)
 
 
-def test_fitting_again_forgets_the_first_series(make_detector, waves):
+def test_a_second_fit_does_not_depend_on_the_first(make_detector, waves):
     once = make_detector().fit(waves)
     again = make_detector().fit(waves[:100, :1] * 7).fit(waves)
     np.testing.assert_array_equal(again.decision_scores_, once.decision_scores_)
     assert again.n_features_in_ == 2
+
+
+OTHER_VALUES = {  # each differs from the one that the fixtures have
+    "window_size": 24,
+    "n_neighbors": 1,
+    "max_windows": 10,
+    "anomaly_score": "reconstruction+discrepancy",
+    "smoothing": 9,
+    "clean_training": False,
+    "discrepancy_weight": 1.0,
+    "n_periods": 1,
+    "n_layers": 2,
+    "model_size": 12,
+    "n_heads": 1,
+    "max_epochs": 1,
+    "batch_size": 7,
+    "learning_rate": 1e-3,
+    "contamination": 0.3,
+    "random_state": 5,
+    "verbose": 1,
+}
+
+
+class TestParametersAfterFit:
+    """A parameter that changes after `fit` takes effect at the next `fit`; `device` at the next call."""
+
+    def results(self, detector, X):
+        labels, confidence = detector.predict(X, return_confidence=True)
+        parts = detector.explain(X)
+        return [detector.decision_function(X), labels, confidence, detector.predict_proba(X), *parts.values()]
+
+    def test_other_parameters_do_not_change_the_results_of_a_fitted_detector(self, make_detector, waves):
+        detector = make_detector().fit(waves)
+        X = waves[100:120]  # shorter than the window_size of the changes
+        before = self.results(detector, X)
+        for name in set(detector.get_params()) - {"device"}:
+            assert OTHER_VALUES[name] != getattr(detector, name)
+            detector.set_params(**{name: OTHER_VALUES[name]})
+        for value, expected in zip(self.results(detector, X), before, strict=True):
+            np.testing.assert_array_equal(value, expected)
+
+    def test_the_next_fit_uses_them(self, make_detector, waves):
+        known = set(make_detector().get_params()) - {"device", "verbose"}
+        changes = {name: value for name, value in OTHER_VALUES.items() if name in known}
+        again = make_detector().fit(waves).set_params(**changes).fit(waves)
+        np.testing.assert_array_equal(again.decision_scores_, make_detector(**changes).fit(waves).decision_scores_)
+        assert again.labels_.mean() == pytest.approx(0.3)
+
+    def test_the_device_takes_effect_at_the_next_call(self, make_detector, waves):
+        detector = make_detector().fit(waves).set_params(device="cuda:99")
+        for method in (detector.decision_function, detector.predict, detector.predict_proba, detector.explain):
+            with pytest.raises(ValueError, match="device='cuda:99' cannot be used here"):
+                method(waves)
 
 
 class TestPipeline:
@@ -140,6 +211,18 @@ class TestModelSelection:
         expected = make_flagship(window_size=best).fit(X).decision_function(X)
         np.testing.assert_array_equal(search.decision_function(X), expected)
 
+    @pytest.mark.filterwarnings("ignore::timesad.exceptions.ShortSeriesWarning")  # 80 rows, windows of 40
+    def test_a_grid_over_the_window_size_needs_no_other_parameter(self, make_detector, labelled):
+        X, y = labelled
+        search = GridSearchCV(
+            make_detector(),
+            {"window_size": [4, 20, 40]},
+            cv=TimeSeriesSplit(2),
+            scoring=get_scorer("auc_pr"),
+            error_score="raise",
+        ).fit(X, y)
+        assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
     def test_a_pipeline_can_be_searched_with_a_plain_function(self, make_flagship, labelled):
         X, y = labelled
         pipeline = Pipeline([("scale", StandardScaler()), ("detect", make_flagship())])
@@ -152,7 +235,7 @@ class TestModelSelection:
         ).fit(X, y)
         assert search.best_params_["detect__smoothing"] in (1, 4)
 
-    def test_a_fold_shorter_than_a_window_says_so(self, make_flagship, labelled):
+    def test_a_fold_shorter_than_a_window_is_refused(self, make_flagship, labelled):
         X, y = labelled
         with pytest.raises(ValueError, match=r"window_size is 64.*every fold must hold a window"):
             cross_val_score(
@@ -171,7 +254,10 @@ class TestPersistence:
         np.testing.assert_array_equal(loaded.decision_function(waves[50:]), fitted.decision_function(waves[50:]))
         np.testing.assert_array_equal(loaded.predict_confidence(waves[50:]), fitted.predict_confidence(waves[50:]))
         np.testing.assert_array_equal(loaded.labels_, fitted.labels_)
-        assert loaded.history_ == fitted.history_
+        np.testing.assert_array_equal(loaded.decision_scores_, fitted.decision_scores_)
+        for part, expected in fitted.explain(waves[50:]).items():
+            np.testing.assert_array_equal(loaded.explain(waves[50:])[part], expected)
+        assert getattr(loaded, "history_", None) == getattr(fitted, "history_", None)
         assert loaded.get_params() == fitted.get_params()
 
     def test_a_joblib_file_scores_bit_for_bit(self, fitted, waves, tmp_path):
@@ -207,7 +293,8 @@ class TestDataFrames:
     def test_names_are_kept_and_values_are_those_of_the_array(self, from_frame, fitted, frame):
         assert from_frame.feature_names_in_.tolist() == ["pressure", "flow"]
         assert not hasattr(fitted, "feature_names_in_")
-        np.testing.assert_array_equal(from_frame.decision_function(frame), fitted.decision_scores_)
+        np.testing.assert_array_equal(from_frame.decision_scores_, fitted.decision_scores_)
+        np.testing.assert_array_equal(from_frame.decision_function(frame), fitted.decision_function(frame.to_numpy()))
 
     def test_columns_in_another_order_are_refused(self, from_frame, frame):
         with pytest.raises(ValueError, match="must be in the same order"):
@@ -217,10 +304,10 @@ class TestDataFrames:
         with pytest.raises(ValueError, match=r"unseen at fit time:\n- speed"):
             from_frame.predict(frame.rename(columns={"flow": "speed"}))
 
-    def test_an_array_after_a_data_frame_is_taken_with_a_warning(self, from_frame, waves):
+    def test_an_array_after_a_data_frame_gives_a_warning(self, from_frame, frame, waves):
         with pytest.warns(UserWarning, match="does not have valid feature names"):
             scores = from_frame.decision_function(waves)
-        np.testing.assert_array_equal(scores, from_frame.decision_scores_)
+        np.testing.assert_array_equal(scores, from_frame.decision_function(frame))
 
     def test_integer_columns_and_mixed_types_are_numbers(self, make_flagship, frame):
         mixed = frame.assign(pressure=(frame["pressure"] * 100).astype("int32"), flow=frame["flow"].astype("float32"))

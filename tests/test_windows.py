@@ -8,22 +8,43 @@ import numpy as np
 import pytest
 import torch
 
-from timesad.windows import OverlapAverage, WindowSet, chronological_split, series_borders, window_starts
+from timesad.windows import OverlapAverage, Series, WindowSet, chronological_split, series_borders, window_starts
 
 
 class TestBorders:
     def test_one_series_without_groups(self):
-        assert series_borders(7, None).tolist() == [0, 7]
+        borders = series_borders(7, None)
+        assert borders.tolist() == [0, 7]
+        assert borders.dtype == np.intp
 
     def test_groups_need_no_order_among_themselves(self):
-        assert series_borders(6, np.array([9, 9, 2, 2, 2, 5])).tolist() == [0, 2, 5, 6]
+        borders = series_borders(6, np.array([9, 9, 2, 2, 2, 5]))
+        assert borders.tolist() == [0, 2, 5, 6]
+        assert borders.dtype == np.intp
 
-    def test_a_scattered_series_is_refused_by_name(self):
-        with pytest.raises(ValueError, match=r"series '?.*b.*2 separate places"):
-            series_borders(3, np.array(["b", "a", "b"]))
+    def test_a_series_in_several_places_is_refused_by_name(self):
+        message = (
+            r"^groups has the series 'b' in 3 separate places; the rows of one series must stand together, in time "
+            r"order\. Sort X and groups by series first\.$"
+        )
+        with pytest.raises(ValueError, match=message):
+            series_borders(5, np.array(["b", "a", "b", "c", "b"]))
+
+    def test_a_series_in_two_places_is_refused(self):
+        with pytest.raises(ValueError, match="series 1 in 2 separate places"):
+            series_borders(3, np.array([1, 0, 1]))
 
 
 class TestStarts:
+    @pytest.mark.parametrize(
+        ("n_rows", "stride", "expected"),
+        [(11, 3, [0, 3, 6, 7]), (10, 3, [0, 3, 6]), (4, 1, [0]), (4, 9, [0]), (5, 9, [0, 1]), (3, 1, [])],
+    )
+    def test_one_every_stride_and_one_at_the_end(self, n_rows, stride, expected):
+        starts = window_starts([0, n_rows], 4, stride)
+        assert starts.tolist() == expected
+        assert starts.dtype == np.intp
+
     @pytest.mark.parametrize("stride", [1, 3, 4, 10])
     @pytest.mark.parametrize("n_rows", [10, 11, 37])
     def test_every_row_is_in_some_window(self, n_rows, stride):
@@ -31,45 +52,86 @@ class TestStarts:
         assert set(np.concatenate([start + np.arange(10) for start in starts])) == set(range(n_rows))
 
     def test_no_window_crosses_a_border(self):
-        starts = window_starts([0, 25, 50], 10, 4)
-        assert all(start // 25 == (start + 9) // 25 for start in starts)
+        assert window_starts([0, 6, 13], 4, 2).tolist() == [0, 2, 6, 8, 9]
 
     def test_a_short_series_has_none(self):
-        assert window_starts([0, 5, 25], 10, 1).min() == 5
+        assert window_starts([0, 3, 8], 4, 1).tolist() == [3, 4]
 
 
 class TestSplit:
-    def test_parts_share_no_row_and_keep_their_order(self):
+    def test_late_part_has_the_fraction_and_no_row_of_the_early_part(self):
         train, valid = chronological_split(np.array([0, 100]), 10, 0.2)
-        assert train.max() + 10 <= valid.min()
-        assert valid.max() + 10 == 100
-        assert len(valid) == 11
+        assert train.tolist() == list(range(71))
+        assert valid.tolist() == list(range(80, 91))
+        assert train.dtype == valid.dtype == np.intp
 
-    def test_a_series_too_short_to_divide_is_all_training(self):
-        train, valid = chronological_split(np.array([0, 15]), 10, 0.2)
+    def test_late_part_holds_at_least_one_window(self):
+        train, valid = chronological_split(np.array([0, 25]), 10, 0.2)
         assert train.tolist() == list(range(6))
-        assert not len(valid)
+        assert valid.tolist() == [15]
+
+    @pytest.mark.parametrize(("n_rows", "n_train", "n_valid"), [(20, 1, 1), (19, 10, 0), (10, 1, 0)])
+    def test_a_series_that_cannot_hold_two_windows_is_all_training(self, n_rows, n_train, n_valid):
+        train, valid = chronological_split(np.array([0, n_rows]), 10, 0.2)
+        assert (len(train), len(valid)) == (n_train, n_valid)
+
+    def test_a_short_series_after_a_long_one_is_all_training(self):
+        train, valid = chronological_split(np.array([0, 30, 45]), 10, 0.25)
+        assert train.tolist() == [*range(11), *range(30, 36)]
+        assert valid.tolist() == [20]
 
     def test_each_series_is_divided(self):
-        _, valid = chronological_split(np.array([0, 100, 200]), 10, 0.2)
-        assert ((valid >= 80) & (valid < 100)).any()
-        assert (valid >= 180).any()
+        train, valid = chronological_split(np.array([0, 30, 70]), 10, 0.25)
+        assert train.tolist() == [*range(11), *range(30, 51)]
+        assert valid.tolist() == [20, *range(60, 61)]
+
+    def test_fraction_of_zero_holds_nothing_out(self):
+        train, valid = chronological_split(np.array([0, 100]), 10, 0.0)
+        assert train.tolist() == list(range(91))
+        assert valid.tolist() == []
+
+    def test_small_fraction_still_holds_out_a_window(self):
+        assert chronological_split(np.array([0, 100]), 10, 0.01)[1].tolist() == [90]
 
 
 class TestWindowSet:
     @pytest.fixture
     def windows(self):
         values = np.arange(60, dtype=np.float32).reshape(30, 2)
-        return WindowSet(values, window_starts([0, 30], 5, 1), 5)
+        return WindowSet(values, window_starts([0, 30], 5, 2), 5)
 
-    def test_a_batch_is_a_gather(self, windows):
+    def test_a_batch_holds_the_rows_of_its_windows(self, windows):
         batch = windows.batch([3, 0])
-        assert torch.equal(batch[0], torch.from_numpy(windows.values[3:8]))
+        assert torch.equal(batch[0], torch.from_numpy(windows.values[6:11]))
         assert torch.equal(batch[1], torch.from_numpy(windows.values[:5]))
 
-    def test_batches_go_through_all_in_order(self, windows):
-        starts = np.concatenate([starts for starts, _ in windows.batches(7)])
-        assert starts.tolist() == list(range(26))
+    def test_one_channel_of_some_windows(self, windows):
+        assert torch.equal(windows.channel(1, slice(2, 4)), windows.batch([2, 3])[..., 1])
+        assert torch.equal(windows.channel(0), windows.batch(range(len(windows)))[..., 0])
+
+    def test_a_data_loader_reads_single_windows_and_batches(self, windows):
+        window, nothing = windows[2]
+        assert torch.equal(window, windows.batch([2])[0])
+        assert nothing.shape == ()
+        batch, nothing = windows.__getitems__([4, 1])
+        assert torch.equal(batch, windows.batch([4, 1]))
+        assert nothing.tolist() == [0.0, 0.0]
+
+    @pytest.mark.parametrize("batch_size", [1, 7, 14, 100])
+    def test_batches_contain_all_windows_in_order(self, windows, batch_size):
+        found = list(windows.batches(batch_size))
+        assert [len(starts) for starts, _ in found[:-1]] == [batch_size] * (len(found) - 1)
+        assert np.concatenate([starts for starts, _ in found]).tolist() == windows.starts.tolist()
+        assert torch.equal(torch.cat([x for _, x in found]), windows.batch(range(len(windows))))
+
+    @pytest.mark.parametrize(
+        ("at_most", "expected"), [(1, [0]), (2, [0, 25]), (3, [0, 12, 25]), (100, [*range(0, 25, 2), 25])]
+    )
+    def test_thinned_windows_are_evenly_spaced(self, windows, at_most, expected):
+        thinned = windows.thinned(at_most)
+        assert thinned.starts.tolist() == expected
+        assert thinned.values is windows.values
+        assert thinned.window_size == 5
 
     def test_memory_does_not_grow_with_the_window(self):
         """A set of 20,000 windows of 500 rows would be 320 MB if it held copies."""
@@ -82,23 +144,43 @@ class TestWindowSet:
         assert peak < 2_000_000
 
 
+def test_a_series_has_rows_channels_and_windows():
+    series = Series(np.arange(33, dtype=np.float32).reshape(11, 3), np.array([0, 4, 11]))
+    windows = series.windows(window_size=3, stride=2)
+    assert (len(series), series.n_channels) == (11, 3)
+    assert windows.starts.tolist() == [0, 1, 4, 6, 8]
+    assert windows.values is series.values
+    assert windows.window_size == 3
+
+
 class TestOverlapAverage:
     @pytest.mark.parametrize("batch_size", [1, 3, 100])
     def test_equals_the_plain_definition(self, batch_size):
         rng = np.random.default_rng(0)
         starts = window_starts([0, 40], 8, 3)
-        said = rng.normal(size=(len(starts), 8, 2))
-        rows = OverlapAverage(40, 2)
+        values = rng.normal(size=(len(starts), 8, 2))
+        average = OverlapAverage(40, 2)
         for begin in range(0, len(starts), batch_size):
-            rows.add(starts[begin : begin + batch_size], said[begin : begin + batch_size])
+            average.add(starts[begin : begin + batch_size], values[begin : begin + batch_size])
         expected = [
-            np.mean([said[w, row - start] for w, start in enumerate(starts) if start <= row < start + 8], axis=0)
+            np.mean([values[w, row - start] for w, start in enumerate(starts) if start <= row < start + 8], axis=0)
             for row in range(40)
         ]
-        np.testing.assert_allclose(rows.average(), expected, rtol=1e-6, atol=1e-7)
+        found = average.average()
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+        assert found.dtype == np.float32
+
+    def test_a_window_may_come_twice(self):
+        average = OverlapAverage(2, 1)
+        average.add(np.array([0, 0]), np.array([[[1.0], [2.0]], [[3.0], [8.0]]]))
+        assert average.average()[:, 0].tolist() == [2.0, 5.0]
+
+    def test_as_many_starts_as_windows(self):
+        with pytest.raises(ValueError, match="zip"):
+            OverlapAverage(9, 1).add(np.array([0, 1]), np.ones((3, 4, 1)))
 
     def test_a_row_in_no_window_is_an_error(self):
-        rows = OverlapAverage(10, 1)
-        rows.add(np.array([0]), np.ones((1, 5, 1)))
-        with pytest.raises(ValueError, match="row 5 is in no window"):
-            rows.average()
+        average = OverlapAverage(10, 1)
+        average.add(np.array([0]), np.ones((1, 5, 1)))
+        with pytest.raises(ValueError, match=r"^row 5 is in no window; every row needs at least one$"):
+            average.average()

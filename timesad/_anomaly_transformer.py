@@ -26,7 +26,7 @@ class AnomalyTransformerDetector(AssociationsMixin):
     window_size : int, default=96
         Rows in a window, at least 4. A window should cover a full cycle of the series, and the training rows at least
         six windows.
-    score : {"reconstruction", "reconstruction+discrepancy"}, default="reconstruction"
+    anomaly_score : {"reconstruction", "reconstruction+discrepancy"}, default="reconstruction"
         "reconstruction" is the calibrated reconstruction error. "reconstruction+discrepancy" adds the calibrated
         closeness of S and P; it ranked rows worse on the development series.
     smoothing : int, default=64
@@ -111,7 +111,7 @@ class AnomalyTransformerDetector(AssociationsMixin):
         self,
         *,
         window_size: int = 96,
-        score: str = "reconstruction",
+        anomaly_score: str = "reconstruction",
         smoothing: int = 64,
         clean_training: bool = True,
         discrepancy_weight: float | str = 3.0,
@@ -127,7 +127,7 @@ class AnomalyTransformerDetector(AssociationsMixin):
         verbose: int = 0,
     ) -> None:
         self.window_size = window_size
-        self.score = score
+        self.anomaly_score = anomaly_score
         self.smoothing = smoothing
         self.clean_training = clean_training
         self.discrepancy_weight = discrepancy_weight

@@ -15,10 +15,10 @@ LAYOUT_KEY = "_timesad_layout"
 DERIVED = "is derived from the data or the window"
 RESEARCH = "added nothing in the ablation; benchmarks/ablation_methods.py has it as a subclass"
 REMOVED_PARAMETERS = {
-    "top_k": "is called n_periods now",
+    "top_k": "is called n_periods now, in the detectors with TimesNet blocks",
     "score_rule": (
-        "is called score now: 'memory' is 'reconstruction*neighbors', 'sum' is 'reconstruction+discrepancy', and "
-        "'reconstruction' stays; 'product' and 'discrepancy' are in benchmarks/ablation_methods.py"
+        "is called anomaly_score now: 'memory' is 'reconstruction*neighbors', 'sum' is 'reconstruction+discrepancy', "
+        "and 'reconstruction' stays; 'product' and 'discrepancy' are in benchmarks/ablation_methods.py"
     ),
     "memory_size": "is max_windows of NearestWindowsDetector now, and 4096 elsewhere",
     "score_stride": f"{DERIVED}: window_size // 8",
@@ -59,7 +59,7 @@ def check_layout(detector_class: type, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def raise_incompatible(name: str, layout: int | None) -> None:
-    """Raise the error that says what to do with the pickle."""
+    """Raise the error, with the remedies."""
     raise IncompatiblePickleError(
         f"This pickle of {name} has layout {layout or 1}, and this version of timesad reads layout {LAYOUT}. Fit the "
         "detector again, or load the file with the version that wrote it."

@@ -163,10 +163,10 @@ class AssociationsMixin(BaseNetworkDetector):
         **BaseNetworkDetector._parameter_constraints,
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "discrepancy_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"balanced"})],
-        "score": [StrOptions({RECONSTRUCTION, RECONSTRUCTION_PLUS_DISCREPANCY})],
+        "anomaly_score": [StrOptions({RECONSTRUCTION, RECONSTRUCTION_PLUS_DISCREPANCY})],
     }
 
-    score: str
+    anomaly_score: str
     n_heads: int
     discrepancy_weight: float | str
 
@@ -180,7 +180,7 @@ class AssociationsMixin(BaseNetworkDetector):
             )
 
     def _score_settings(self) -> ScoreSettings:
-        return ScoreSettings(self.score, self.window_size, self.smoothing, self.clean_training)
+        return ScoreSettings(self.anomaly_score, self.window_size, self.smoothing, self.clean_training)
 
     def _discrepancy_weight(self) -> float | str:
         return self.discrepancy_weight

@@ -29,7 +29,7 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
     window_size : int, default=96
         Rows in a window, at least 4. A window should cover a full cycle of the series, and the training rows at least
         six windows.
-    score : {"reconstruction*neighbors", "reconstruction", "reconstruction+discrepancy"}, \
+    anomaly_score : {"reconstruction*neighbors", "reconstruction", "reconstruction+discrepancy"}, \
             default="reconstruction*neighbors"
         "reconstruction*neighbors" is the geometric mean of the calibrated reconstruction error and the calibrated
         distance to the nearest training windows: a row scores high where both are high. "reconstruction" is the first
@@ -129,7 +129,7 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **PeriodsMixin._parameter_constraints,
         **AssociationsMixin._parameter_constraints,
-        "score": [StrOptions({RECONSTRUCTION, RECONSTRUCTION_AND_NEIGHBORS, RECONSTRUCTION_PLUS_DISCREPANCY})],
+        "anomaly_score": [StrOptions({RECONSTRUCTION, RECONSTRUCTION_AND_NEIGHBORS, RECONSTRUCTION_PLUS_DISCREPANCY})],
     }
     _network_class = TimesNetDiscrepancyNetwork
 
@@ -137,7 +137,7 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         self,
         *,
         window_size: int = 96,
-        score: str = "reconstruction*neighbors",
+        anomaly_score: str = "reconstruction*neighbors",
         smoothing: int = 64,
         clean_training: bool = True,
         discrepancy_weight: float | str = "balanced",
@@ -154,7 +154,7 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         verbose: int = 0,
     ) -> None:
         self.window_size = window_size
-        self.score = score
+        self.anomaly_score = anomaly_score
         self.smoothing = smoothing
         self.clean_training = clean_training
         self.discrepancy_weight = discrepancy_weight

@@ -8,6 +8,6 @@ from typing import Any
 def __getattr__(name: str) -> Any:
     from ._compatibility import raise_incompatible
 
-    if name.startswith("__"):
-        raise AttributeError(name)
-    raise_incompatible("a fitted detector", None)
+    if name == "PositionCalibration":  # in every fitted detector of version 0.1
+        raise_incompatible("a fitted detector", None)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

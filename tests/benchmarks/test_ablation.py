@@ -41,7 +41,7 @@ TINY = {
     "smoothing": 2,
     "max_epochs": 2,
 }
-SETUP = Setup(window=16, n_channels=2, n_fit_rows=240, seed=0)
+SETUP = Setup(window=16, n_channels=2, seed=0)
 SETTINGS = Settings(window=16, smoothing=8)
 TRAINED = (SMALL, PLACEBO, FURTHER)  # families of which every variant is trained here
 HOOKS = ("_phases", "_priors", "_network_class", "_build_network", "_association_settings")
@@ -85,7 +85,7 @@ def test_every_variant_gives_one_finite_score_for_each_row_and_rule(name, traine
 )
 @pytest.mark.parametrize("name", ["default", "swapped-phases"])
 def test_a_column_is_the_score_of_a_detector_with_that_score(name, rule, score, trained, waves):
-    alone = tiny(name).detector.set_params(score=score).fit(waves)
+    alone = tiny(name).detector.set_params(anomaly_score=score).fit(waves)
     np.testing.assert_allclose(column(trained[name], trained[name].decision_scores_, rule), alone.decision_scores_)
     new = column(trained[name], trained[name].decision_function(waves[50:]), rule)
     np.testing.assert_allclose(new, alone.decision_function(waves[50:]))

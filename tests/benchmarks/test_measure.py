@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.contract import NO_SCALING, SEMI_SUPERVISED, STANDARD_SCALING, UNSUPERVISED, Method, Settings
-from benchmarks.measure import METRICS, make_setup, measure, moving_average, scaled, window_length
+from benchmarks.measure import METRICS, measure, moving_average, n_fit_rows, scaled, window_length
 
 
 @pytest.mark.parametrize("length", [1, 4, 5, 50])
@@ -40,7 +40,7 @@ def test_window_is_the_number_or_the_period_and_at_most_a_quarter_of_the_rows():
 @pytest.mark.parametrize(("protocol", "n_fit"), [(SEMI_SUPERVISED, 120), (UNSUPERVISED, 300)])
 def test_protocol_decides_the_rows_to_fit_and_all_rows_are_evaluated(protocol, n_fit, tiny_groups, toys):
     series = tiny_groups["many"][0]
-    assert make_setup(series, protocol, 0, Settings()).n_fit_rows == n_fit
+    assert n_fit_rows(series, protocol) == n_fit
     record = measure(Method("toy", "toy", toys.toy), series, protocol, 0, Settings(window=10))
     assert set(record["raw"]) == set(record["smoothed"]) == set(METRICS)
     assert record["window"] == 10

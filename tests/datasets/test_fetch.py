@@ -1,4 +1,4 @@
-"""fetch_archive against a server on the loopback interface: checked, cached, all or nothing."""
+"""fetch_archive with a server on the loopback interface: checksum, cache and errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def checksum(content):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server of `server.files` by path, which fails the first `server.failures` requests and counts them all."""
+    """Serves `server.files` by path, fails the first `server.failures` requests and counts all requests."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 
@@ -57,7 +57,7 @@ def server(monkeypatch):
             self.wfile.write(content)
 
         def log_message(self, *args):
-            """Quiet: pytest's output is for failures."""
+            """No log output."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.files, server.failures, server.n_requests = {}, 0, 0
@@ -70,7 +70,7 @@ def server(monkeypatch):
 
 
 @pytest.mark.parametrize(("pack", "path"), [(zip_of, "/ecg.zip"), (tar_of, "/ecg.tar.gz")])
-def test_archive_becomes_a_folder_that_a_loader_reads(server, tmp_path, pack, path):
+def test_a_loader_reads_the_unpacked_folder(server, tmp_path, pack, path):
     content = pack({"ecg/pulse.out": SERIES})
     server.files[path] = content
     folder = fetch_archive(server.url + path, checksum(content), data_home=tmp_path)
@@ -78,14 +78,14 @@ def test_archive_becomes_a_folder_that_a_loader_reads(server, tmp_path, pack, pa
     assert series.name == "pulse"
 
 
-def test_archive_without_a_single_top_folder_is_returned_whole(server, tmp_path):
+def test_archive_with_several_top_folders_returns_their_parent(server, tmp_path):
     content = zip_of({"train/a.txt": "1", "test/a.txt": "2"})
     server.files["/data.zip"] = content
     folder = fetch_archive(server.url + "/data.zip", checksum(content), data_home=tmp_path)
     assert sorted(entry.name for entry in folder.iterdir()) == ["test", "train"]
 
 
-def test_second_call_does_not_ask_the_network(server, tmp_path):
+def test_second_call_sends_no_request(server, tmp_path):
     content = zip_of({"ecg/pulse.out": SERIES})
     server.files["/ecg.zip"] = content
     first = fetch_archive(server.url + "/ecg.zip", checksum(content), data_home=tmp_path)
@@ -95,13 +95,13 @@ def test_second_call_does_not_ask_the_network(server, tmp_path):
     assert server.n_requests == asked
 
 
-def test_checksum_may_be_in_capitals(server, tmp_path):
+def test_checksum_may_be_in_upper_case(server, tmp_path):
     content = zip_of({"ecg/pulse.out": SERIES})
     server.files["/ecg.zip"] = content
     assert fetch_archive(server.url + "/ecg.zip", checksum(content).upper(), data_home=tmp_path).is_dir()
 
 
-def test_home_comes_from_the_environment(server, tmp_path, monkeypatch):
+def test_cache_folder_is_read_from_the_environment(server, tmp_path, monkeypatch):
     content = zip_of({"ecg/pulse.out": SERIES})
     server.files["/ecg.zip"] = content
     monkeypatch.setenv("TIMESAD_DATA_HOME", str(tmp_path / "home"))
@@ -109,7 +109,7 @@ def test_home_comes_from_the_environment(server, tmp_path, monkeypatch):
     assert (tmp_path / "home") in folder.parents
 
 
-def test_failed_download_is_tried_again(server, tmp_path):
+def test_failed_download_is_repeated(server, tmp_path):
     content = zip_of({"ecg/pulse.out": SERIES})
     server.files["/ecg.zip"] = content
     server.failures = 1
@@ -118,29 +118,29 @@ def test_failed_download_is_tried_again(server, tmp_path):
     assert (folder / "pulse.out").read_text() == SERIES
 
 
-def test_other_checksum_is_refused_and_leaves_nothing(server, tmp_path):
+def test_other_checksum_raises_an_error_and_leaves_no_files(server, tmp_path):
     server.files["/ecg.zip"] = zip_of({"ecg/pulse.out": SERIES})
     with pytest.raises(OSError, match=r"ecg.zip: The SHA256 checksum .* nothing was kept"):
         fetch_archive(server.url + "/ecg.zip", "0" * 64, data_home=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_file_says_so_and_leaves_nothing(server, tmp_path):
+def test_missing_file_raises_an_error_and_leaves_no_files(server, tmp_path):
     with pytest.raises(ConnectionError, match=r"nothing.zip could not be downloaded: .*404"):
         fetch_archive(server.url + "/nothing.zip", "0" * 64, data_home=tmp_path, n_retries=0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_offline_says_what_to_do_and_leaves_nothing(server, tmp_path):
+def test_no_connection_raises_an_error_with_advice_and_leaves_no_files(server, tmp_path):
     url = server.url + "/ecg.zip"
     server.shutdown()
-    server.server_close()  # from here on nobody listens at that address
+    server.server_close()  # no server listens at the address from here on
     with pytest.raises(ConnectionError, match=r"ecg.zip could not be downloaded: .* pass the unpacked folder"):
         fetch_archive(url, "0" * 64, data_home=tmp_path, n_retries=0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_download_that_is_no_archive_is_refused_and_leaves_nothing(server, tmp_path):
+def test_download_of_another_type_raises_an_error_and_leaves_no_files(server, tmp_path):
     content = b"<html>Please log in</html>"
     server.files["/ecg.zip"] = content
     with pytest.raises(ValueError, match=r"ecg.zip is neither a zip nor a tar archive"):
@@ -149,7 +149,7 @@ def test_download_that_is_no_archive_is_refused_and_leaves_nothing(server, tmp_p
 
 
 @pytest.mark.parametrize("pack", [zip_of, tar_of])
-def test_member_cannot_leave_the_folder(server, tmp_path, pack):
+def test_member_with_a_path_outside_the_folder_is_not_written_there(server, tmp_path, pack):
     content = pack({"../../escaped.txt": "1", "kept.txt": "2"})
     server.files["/evil"] = content
     home = tmp_path / "a" / "home"
@@ -161,13 +161,13 @@ def test_member_cannot_leave_the_folder(server, tmp_path, pack):
 
 
 @pytest.mark.parametrize("url", ["ftp://example.org/a.zip", "file:///etc/a.zip", "a.zip"])
-def test_address_of_another_kind_is_refused(tmp_path, url):
+def test_other_url_scheme_raises_an_error(tmp_path, url):
     with pytest.raises(ValueError, match="must begin with https:// or http://"):
         fetch_archive(url, "0" * 64, data_home=tmp_path)
 
 
 @pytest.mark.parametrize("sha256", ["", "abc", "g" * 64])
-def test_malformed_checksum_is_refused_before_any_download(server, tmp_path, sha256):
+def test_malformed_checksum_raises_an_error_before_any_request(server, tmp_path, sha256):
     with pytest.raises(ValueError, match="64 hexadecimal digits"):
         fetch_archive(server.url + "/ecg.zip", sha256, data_home=tmp_path)
     assert server.n_requests == 0

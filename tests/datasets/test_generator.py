@@ -1,4 +1,4 @@
-"""make_anomalous_series: known anomalies at known rows, and nothing else."""
+"""make_anomalous_series: anomalies of known kinds change their own rows and channels only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PERIOD = 50
 
 
 def make_pair(kind, n_channels=3, n_cycles=4, **parameters):
-    """A series with one anomaly, the same series without, and the anomaly."""
+    """A series with one anomaly, the same series without it, and the anomaly."""
     parameters = {"random_state": 7, "n_cycles": n_cycles, "period": PERIOD, **parameters}
     series = make_anomalous_series(2000, n_channels, kinds=[kind], **parameters)
     clean = make_anomalous_series(2000, n_channels, n_anomalies=0, **parameters)
@@ -36,17 +36,17 @@ def parts_of(series, anomaly):
 
 class TestEveryKind:
     @pytest.mark.parametrize("kind", KINDS)
-    def test_anomaly_changes_its_rows_and_channels_and_no_others(self, kind):
+    def test_anomaly_changes_its_rows_and_channels_only(self, kind):
         series, clean, anomaly = make_pair(kind)
         changed = series.data != clean.data
         stated = np.zeros_like(changed)
         stated[anomaly["start"] : anomaly["stop"], anomaly["channels"]] = True
         assert not changed[~stated].any()
-        # A row of a wave may happen to keep its value, most cannot.
+        # Single rows of a wave may keep their value by chance.
         assert changed[stated].mean() > 0.9
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_target_is_one_in_the_stated_rows_only(self, kind):
+    def test_target_is_one_in_the_rows_of_the_anomaly_only(self, kind):
         series, _, anomaly = make_pair(kind)
         assert np.flatnonzero(series.target).tolist() == list(range(anomaly["start"], anomaly["stop"]))
 
@@ -60,7 +60,7 @@ class TestEveryKind:
         assert (values > usual.min(axis=0) - margin).all()
 
 
-class TestWhatEachKindDoes:
+class TestEffectOfEachKind:
     def test_spike_is_one_row_of_the_stated_size(self):
         series, clean, anomaly = make_pair("spike", strength=5.0)
         assert anomaly["stop"] - anomaly["start"] == 1
@@ -73,7 +73,7 @@ class TestWhatEachKindDoes:
         np.testing.assert_allclose(shift - shift[0], 0, atol=1e-12)
         np.testing.assert_allclose(np.abs(shift[0]), 3 * clean.data.std(axis=0)[anomaly["channels"]])
 
-    def test_trend_grows_evenly_to_the_stated_size(self):
+    def test_trend_grows_linearly_to_the_stated_size(self):
         series, clean, anomaly = make_pair("trend")
         shift = np.abs(parts_of(series, anomaly) - parts_of(clean, anomaly))
         np.testing.assert_allclose(np.diff(shift, n=2, axis=0), 0, atol=1e-12)
@@ -82,7 +82,7 @@ class TestWhatEachKindDoes:
     def test_variance_multiplies_the_noise(self):
         loud, clean, anomaly = make_pair("variance", strength=2.0)
         louder, _, _ = make_pair("variance", strength=4.0)
-        added = parts_of(loud, anomaly) - parts_of(clean, anomaly)  # twice the noise on top of the noise
+        added = parts_of(loud, anomaly) - parts_of(clean, anomaly)  # the noise of the clean series times 2
         np.testing.assert_allclose(parts_of(louder, anomaly) - parts_of(clean, anomaly), 2 * added, atol=1e-12)
         np.testing.assert_allclose(added.std(axis=0), 2 * 0.1, rtol=0.25)
 
@@ -92,8 +92,8 @@ class TestWhatEachKindDoes:
             spectrum = np.abs(np.fft.rfft(wave))
             assert spectrum[4] < spectrum[8]
 
-    def test_phase_skip_moves_the_wave_by_half_a_cycle(self):
-        """Then every even harmonic stays, every odd one turns over: the difference is a sine of twice the amplitude."""
+    def test_phase_skip_shifts_the_wave_by_half_a_cycle(self):
+        """Even harmonics stay, odd ones change sign: the difference is a sine of twice the amplitude."""
         series, clean, anomaly = make_pair("phase_skip")
         difference = parts_of(series, anomaly) - parts_of(clean, anomaly)
         half = PERIOD // 2
@@ -102,15 +102,15 @@ class TestWhatEachKindDoes:
         assert (sizes >= 2 * 0.7).all()
         assert (sizes <= 2 * 1.3).all()
 
-    def test_pattern_swap_runs_the_wave_backwards(self):
-        """Then forwards and backwards meet at the start of each cycle and differ oppositely before and after."""
+    def test_pattern_swap_reverses_the_wave_in_time(self):
+        """The difference is 0 at the start of each cycle and antisymmetric about it."""
         series, clean, anomaly = make_pair("pattern_swap")
         difference = parts_of(series, anomaly) - parts_of(clean, anomaly)
         np.testing.assert_allclose(difference[::PERIOD], 0, atol=1e-9)
         np.testing.assert_allclose(difference[1:], -difference[:0:-1], atol=1e-9)
         assert (difference.std(axis=0) > 0.1).all()
 
-    def test_correlation_break_keeps_each_channel_and_loses_the_link(self):
+    def test_correlation_break_keeps_the_variance_and_removes_the_correlation(self):
         n_cycles = 60
         series = make_anomalous_series(
             10_000, 2, kinds=["correlation_break"], n_cycles=n_cycles, noise=0.01, random_state=3
@@ -142,15 +142,15 @@ class TestWholeSeries:
         assert not series.target[:2000].any()
         assert series.target[2000:].any()
 
-    def test_default_holds_every_kind_once(self):
+    def test_default_has_every_kind_once(self):
         series = make_anomalous_series(random_state=0)
         assert sorted(anomaly["kind"] for anomaly in series.anomalies) == sorted(KINDS)
 
-    def test_single_channel_leaves_out_what_needs_two(self):
+    def test_single_channel_has_no_correlation_break(self):
         series = make_anomalous_series(n_channels=1, random_state=0)
         assert "correlation_break" not in {anomaly["kind"] for anomaly in series.anomalies}
 
-    def test_anomalies_are_in_order_and_apart(self):
+    def test_anomalies_are_in_time_order_and_a_period_apart(self):
         series = make_anomalous_series(8000, n_anomalies=16, period=40, random_state=1)
         starts = [anomaly["start"] for anomaly in series.anomalies]
         stops = [anomaly["stop"] for anomaly in series.anomalies]
@@ -164,17 +164,17 @@ class TestWholeSeries:
             union[anomaly["start"] : anomaly["stop"]] = 1
         np.testing.assert_array_equal(union, series.target)
 
-    def test_correlation_break_leaves_a_channel_as_it_was(self):
+    def test_correlation_break_leaves_one_channel_unchanged(self):
         for seed in range(20):
             series = make_anomalous_series(1000, 2, kinds=["correlation_break"], random_state=seed)
             assert len(series.anomalies[0]["channels"]) == 1
 
-    def test_period_is_the_one_asked_for(self):
+    def test_period_is_the_given_one(self):
         series = make_anomalous_series(4000, 1, n_anomalies=0, period=40, random_state=0)
         spectrum = np.abs(np.fft.rfft(series.data[:, 0] - series.data[:, 0].mean()))
         assert spectrum.argmax() == 4000 // 40
 
-    def test_format_is_that_of_all_series(self):
+    def test_keys_are_those_of_all_series(self):
         series = make_anomalous_series(random_state=0)
         assert series.data.shape == (4000, len(series.feature_names)) == (4000, 4)
         assert series.groups is None
@@ -191,13 +191,13 @@ class TestRandomness:
     def test_other_seed_gives_another_series(self):
         assert (make_anomalous_series(random_state=5).data != make_anomalous_series(random_state=6).data).any()
 
-    def test_generator_is_accepted_and_moves_on(self):
+    def test_generator_is_accepted_and_advanced(self):
         rng = np.random.default_rng(5)
         first, second = make_anomalous_series(random_state=rng), make_anomalous_series(random_state=rng)
         np.testing.assert_array_equal(first.data, make_anomalous_series(random_state=5).data)
         assert (first.data != second.data).any()
 
-    def test_global_generator_is_left_alone(self):
+    def test_global_generator_is_not_used(self):
         before = np.random.get_state()[1].copy()  # noqa: NPY002
         make_anomalous_series()
         np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
@@ -222,6 +222,6 @@ class TestBadParameters:
             ({"n_anomalies": -1}, ValueError, "n_anomalies"),
         ],
     )
-    def test_error_names_the_parameter(self, parameters, error, message):
+    def test_error_message_has_the_parameter(self, parameters, error, message):
         with pytest.raises(error, match=message):
             make_anomalous_series(**parameters)

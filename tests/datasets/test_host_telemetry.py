@@ -1,4 +1,4 @@
-"""The shipped recording is what its card says."""
+"""The shipped recording has the properties that its card states."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def telemetry():
     return load_host_telemetry()
 
 
-def test_shape_and_rate_are_as_promised(telemetry):
+def test_shape_and_sampling_rate(telemetry):
     minutes = len(telemetry.data) / telemetry.sampling_rate / 60
     assert minutes >= 40
     assert telemetry.data.shape == (len(telemetry.target), len(telemetry.feature_names))
@@ -30,12 +30,12 @@ def test_shape_and_rate_are_as_promised(telemetry):
     np.testing.assert_allclose(np.diff(telemetry.timestamps), 1 / telemetry.sampling_rate, atol=1e-9)
 
 
-def test_values_are_finite_and_every_channel_moves(telemetry):
+def test_values_are_finite_and_no_channel_is_constant(telemetry):
     assert np.isfinite(telemetry.data).all()
     assert (telemetry.data.std(axis=0) > 0).all()
 
 
-def test_first_half_is_free_of_faults(telemetry):
+def test_first_half_has_no_faults(telemetry):
     assert telemetry.train_size == len(telemetry.data) // 2
     assert not telemetry.target[: telemetry.train_size].any()
 
@@ -47,20 +47,20 @@ def test_faults_are_the_labelled_rows(telemetry):
     np.testing.assert_array_equal(from_faults, telemetry.target)
 
 
-def test_every_kind_of_fault_is_there(telemetry):
+def test_every_kind_of_fault_occurs(telemetry):
     assert len(telemetry.faults) >= FEWEST_FAULTS
     assert {fault["kind"] for fault in telemetry.faults} == OBVIOUS | CONTEXTUAL
 
 
-def test_faults_last_as_long_as_the_card_says(telemetry):
+def test_duration_of_faults_is_that_of_the_card(telemetry):
     for fault in telemetry.faults:
         seconds = (fault["end"] - fault["start"]) / telemetry.sampling_rate
         planned = 8 if fault["kind"] in OF_THE_LOAD else 4
         assert seconds == pytest.approx(planned, abs=0.4), fault
 
 
-def test_load_cycle_is_in_the_request_rate(telemetry):
-    """The period that the card states is the one a spectrum finds in the fault-free half."""
+def test_request_rate_has_the_period_of_the_load(telemetry):
+    """The spectrum of the fault-free half has its maximum at the period of the card."""
     rate = telemetry.data[: telemetry.train_size, telemetry.feature_names.index("request_rate")]
     spectrum = np.abs(np.fft.rfft(rate - rate.mean()))
     period = len(rate) / spectrum.argmax()
@@ -76,12 +76,12 @@ def test_card_describes_every_channel_and_every_fault(telemetry):
     assert "record_host_telemetry.py" in telemetry.DESCR
 
 
-def test_recording_stays_small():
+def test_files_are_small():
     folder = resources.files("timesad.datasets") / "data"
     assert sum(len((folder / entry.name).read_bytes()) for entry in folder.iterdir()) < LARGEST_FILE
 
 
-def test_every_call_returns_arrays_of_its_own(telemetry):
+def test_every_call_returns_new_arrays(telemetry):
     again = load_host_telemetry()
     again.data[:] = 0
     assert telemetry.data.any()

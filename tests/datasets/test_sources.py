@@ -1,4 +1,4 @@
-"""The loaders read each source's own layout, and name the file that is not as expected."""
+"""Loaders of the public benchmarks: layouts of the sources, and errors with the name of the file."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ every_loader = pytest.mark.parametrize("load", WRITERS, ids=lambda load: load.__
 
 class TestEveryLoader:
     @every_loader
-    def test_format_is_the_one_of_all_series(self, load, tmp_path):
+    def test_keys_are_those_of_all_series(self, load, tmp_path):
         WRITERS[load](tmp_path)
         (series,) = load(tmp_path)
         assert series.data.ndim == 2
@@ -89,14 +89,14 @@ class TestEveryLoader:
         assert series.name in series.DESCR
 
     @every_loader
-    def test_description_names_source_and_reference(self, load, tmp_path):
+    def test_description_has_source_and_reference(self, load, tmp_path):
         WRITERS[load](tmp_path)
         (series,) = load(tmp_path)
         assert "Source: https://" in series.DESCR
         assert "Reference: " in series.DESCR
 
     @every_loader
-    def test_name_selects(self, load, tmp_path):
+    def test_names_select_series(self, load, tmp_path):
         WRITERS[load](tmp_path)
         (series,) = load(tmp_path)
         (selected,) = load(tmp_path, names=[series.name])
@@ -104,25 +104,25 @@ class TestEveryLoader:
         assert load(tmp_path, names=[]) == []
 
     @every_loader
-    def test_unknown_name_is_refused_with_a_known_one(self, load, tmp_path):
+    def test_unknown_name_raises_an_error_with_a_valid_one(self, load, tmp_path):
         WRITERS[load](tmp_path)
         (series,) = load(tmp_path)
         with pytest.raises(ValueError, match=f"names holds 'nothing'.*among them {series.name}"):
             load(tmp_path, names=["nothing"])
 
     @every_loader
-    def test_string_for_names_is_a_type_error(self, load, tmp_path):
+    def test_string_for_names_raises_a_type_error(self, load, tmp_path):
         WRITERS[load](tmp_path)
         with pytest.raises(TypeError, match=r"Pass names=\['abc'\]"):
             load(tmp_path, names="abc")
 
     @every_loader
-    def test_missing_folder_is_named_with_what_it_should_hold(self, load, tmp_path):
+    def test_missing_folder_raises_an_error_with_the_expected_contents(self, load, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"nowhere' is no existing folder. Expected one that holds"):
             load(tmp_path / "nowhere")
 
     @every_loader
-    def test_empty_folder_is_named(self, load, tmp_path):
+    def test_empty_folder_raises_an_error_with_its_name(self, load, tmp_path):
         with pytest.raises(FileNotFoundError, match=tmp_path.name):
             load(tmp_path)
 
@@ -139,12 +139,12 @@ class TestEveryLoader:
         np.testing.assert_array_equal(packed.data, plain.data)
         np.testing.assert_array_equal(packed.target, plain.target)
 
-    def test_plain_file_and_its_packed_twin_are_one_series(self, tmp_path):
+    def test_plain_and_gzip_file_of_one_name_are_one_series(self, tmp_path):
         write_tsb_ad(tmp_path)
         write_tsb_ad(tmp_path, suffix=".csv.gz")
         assert len(load_tsb_ad(tmp_path)) == 1
 
-    def test_names_give_the_order(self, tmp_path):
+    def test_names_determine_the_order(self, tmp_path):
         write_tsb_uad(tmp_path, name="a")
         write_tsb_uad(tmp_path, name="b")
         assert [series.name for series in load_tsb_uad(tmp_path)] == ["a", "b"]
@@ -152,7 +152,7 @@ class TestEveryLoader:
 
 
 class TestTsbAd:
-    def test_train_size_is_in_the_name(self, tmp_path):
+    def test_train_size_is_read_from_the_name(self, tmp_path):
         write_tsb_ad(tmp_path)
         (series,) = load_tsb_ad(tmp_path)
         assert series.train_size == 2
@@ -160,64 +160,64 @@ class TestTsbAd:
         np.testing.assert_array_equal(series.data, [[1.0, 5.1], [1.1, 5.0], [9.0, 5.2]])
         assert series.target.tolist() == [0, 0, 1]
 
-    def test_other_csv_files_are_left_alone(self, tmp_path):
+    def test_other_csv_files_are_ignored(self, tmp_path):
         write_tsb_ad(tmp_path)
         write(tmp_path / "results.csv", "file,score\nx,1\n")
         assert len(load_tsb_ad(tmp_path)) == 1
 
-    def test_missing_label_column_names_the_file(self, tmp_path):
+    def test_missing_label_column_raises_an_error_with_the_file(self, tmp_path):
         path = write_tsb_ad(tmp_path)
         write(path, "a,b\n1,2\n3,4\n")
         with pytest.raises(ValueError, match=rf"{path.name} has no column 'Label'"):
             load_tsb_ad(tmp_path)
 
-    def test_too_short_for_its_name_is_refused(self, tmp_path):
+    def test_fewer_rows_than_in_the_name_raise_an_error(self, tmp_path):
         write_tsb_ad(tmp_path, name="001_Pump_id_1_Facility_tr_9_1st_2")
         with pytest.raises(ValueError, match=r"train_size=9 does not fit 001_Pump.*3 rows"):
             load_tsb_ad(tmp_path)
 
 
 class TestTsbUad:
-    def test_first_tenth_is_for_fitting(self, tmp_path):
+    def test_train_size_is_a_tenth_of_the_rows(self, tmp_path):
         write_tsb_uad(tmp_path)
         (series,) = load_tsb_uad(tmp_path)
         assert series.train_size == 2
         assert series.data.shape == (20, 1)
         assert series.target.tolist() == [0] * 19 + [1]
 
-    def test_malformed_line_is_named(self, tmp_path):
+    def test_malformed_line_raises_an_error_with_the_line(self, tmp_path):
         write(tmp_path / "pulse.out", "0.1,0\n0.2;0\n")
         with pytest.raises(ValueError, match=r"pulse.out: row 2 \(line 2\) has 1 cells"):
             load_tsb_uad(tmp_path)
 
 
 class TestUcr:
-    def test_name_holds_split_and_anomaly_counted_from_one(self, tmp_path):
+    def test_train_size_and_anomaly_are_read_from_the_name(self, tmp_path):
         write_ucr(tmp_path)
         (series,) = load_ucr_anomaly(tmp_path)
         assert series.train_size == 3
         assert series.data[:, 0].tolist() == [1, 2, 1, 2, 9, 9, 1]
         assert series.target.tolist() == [0, 0, 0, 0, 1, 1, 0]
 
-    def test_all_values_in_one_line_are_read_too(self, tmp_path):
+    def test_all_values_may_be_in_one_line(self, tmp_path):
         write_ucr(tmp_path, text="  1.0e+00   2 1 2 9 9 1")
         (series,) = load_ucr_anomaly(tmp_path)
         assert series.data.shape == (7, 1)
 
-    def test_cut_off_file_is_named(self, tmp_path):
+    def test_truncated_file_raises_an_error_with_its_name(self, tmp_path):
         path = write_ucr(tmp_path, text="1\n2\n1\n2\n9\n")
         with pytest.raises(ValueError, match=f"{path.name} has 5 values, but .* the values 5 to 6"):
             load_ucr_anomaly(tmp_path)
 
     @pytest.mark.parametrize("text", ["1\n2\nx\n", "1\n2\nnan\n1\n2\n3\n4\n"])
-    def test_text_and_nan_name_the_file(self, tmp_path, text):
+    def test_text_and_nan_raise_an_error_with_the_file(self, tmp_path, text):
         path = write_ucr(tmp_path, text=text)
         with pytest.raises(ValueError, match=path.name):
             load_ucr_anomaly(tmp_path)
 
 
 class TestSkab:
-    def test_sensors_are_the_data_and_marks_are_not(self, tmp_path):
+    def test_data_are_the_sensors_without_the_labels(self, tmp_path):
         write_skab(tmp_path)
         (series,) = load_skab(tmp_path)
         assert series.name == "valve1/0"
@@ -227,12 +227,12 @@ class TestSkab:
         assert np.flatnonzero(series.changepoint).tolist() == [451]
         assert (np.diff(series.timestamps) == np.timedelta64(1, "s")).all()
 
-    def test_recording_of_normal_operation_is_no_experiment(self, tmp_path):
+    def test_recording_of_normal_operation_is_not_loaded(self, tmp_path):
         write_skab(tmp_path)
         write_skab(tmp_path, name="anomaly-free/anomaly-free")
         assert [series.name for series in load_skab(tmp_path)] == ["valve1/0"]
 
-    def test_damaged_time_names_the_file(self, tmp_path):
+    def test_invalid_time_raises_an_error_with_the_file(self, tmp_path):
         path = write_skab(tmp_path)
         write(path, path.read_text().replace("2020-03-09 10:00:05", "yesterday"))
         with pytest.raises(ValueError, match=r"0.csv: column 'datetime' must hold dates and times"):
@@ -240,13 +240,13 @@ class TestSkab:
 
 
 class TestNab:
-    def test_windows_are_labels_with_both_ends(self, tmp_path):
+    def test_labels_include_both_ends_of_a_window(self, tmp_path):
         write_nab(tmp_path)
         (series,) = load_nab(tmp_path)
         assert np.flatnonzero(series.target).tolist() == [30, 31, 32]
         assert series.timestamps[30] == np.datetime64("2014-02-14T14:40")
 
-    def test_probation_is_fifteen_percent_of_at_most_5000_rows(self, tmp_path):
+    def test_train_size_is_15_percent_of_at_most_5000_rows(self, tmp_path):
         path = write_nab(tmp_path)
         (short,) = load_nab(tmp_path)
         assert short.train_size == 6
@@ -255,7 +255,7 @@ class TestNab:
         (long,) = load_nab(tmp_path)
         assert long.train_size == 750
 
-    def test_series_without_anomaly_is_all_normal(self, tmp_path):
+    def test_series_without_windows_has_no_anomalies(self, tmp_path):
         write_nab(tmp_path)
         write(tmp_path / "labels" / "combined_windows.json", '{"demo/load.csv": []}')
         (series,) = load_nab(tmp_path)
@@ -270,13 +270,13 @@ class TestNab:
             ('{"demo/load.csv": [["today"]]}', "combined_windows.json: entry 'demo/load.csv' must be"),
         ],
     )
-    def test_malformed_windows_are_named(self, tmp_path, windows, message):
+    def test_malformed_windows_raise_an_error_with_the_file(self, tmp_path, windows, message):
         write_nab(tmp_path)
         write(tmp_path / "labels" / "combined_windows.json", windows)
         with pytest.raises(ValueError, match=message):
             load_nab(tmp_path)
 
-    def test_missing_windows_are_named(self, tmp_path):
+    def test_missing_windows_raise_an_error_with_the_file(self, tmp_path):
         write_nab(tmp_path)
         (tmp_path / "labels" / "combined_windows.json").unlink()
         with pytest.raises(FileNotFoundError, match=r"combined_windows.json does not exist"):
@@ -292,12 +292,12 @@ class TestSmapMsl:
         assert series.groups.tolist() == [0] * 4 + [1] * 6
         assert series.feature_names == ["telemetry", "command_1", "command_2"]
 
-    def test_labels_count_test_rows_from_zero_with_both_ends(self, tmp_path):
+    def test_labels_are_test_rows_from_zero_with_both_ends(self, tmp_path):
         write_smap(tmp_path)
         (series,) = load_smap_msl(tmp_path)
         assert np.flatnonzero(series.target).tolist() == [4 + 2, 4 + 3]
 
-    def test_data_may_lie_one_folder_deeper(self, tmp_path):
+    def test_recordings_may_be_in_the_folder_data(self, tmp_path):
         write_smap(tmp_path, inside="data")
         assert len(load_smap_msl(tmp_path)) == 1
 
@@ -307,24 +307,24 @@ class TestSmapMsl:
         (series,) = load_smap_msl(tmp_path)
         assert np.flatnonzero(series.target).tolist() == [6, 7, 9]
 
-    def test_end_past_the_last_row_is_cut(self, tmp_path):
+    def test_end_after_the_last_row_is_clipped(self, tmp_path):
         write_smap(tmp_path, anomalies="[[4, 6]]")
         (series,) = load_smap_msl(tmp_path)
         assert np.flatnonzero(series.target).tolist() == [8, 9]
 
     @pytest.mark.parametrize("anomalies", ["[[6, 7]]", "[[3, 2]]", "[[-1, 2]]"])
-    def test_impossible_rows_are_refused(self, tmp_path, anomalies):
+    def test_impossible_rows_raise_an_error(self, tmp_path, anomalies):
         write_smap(tmp_path, anomalies=anomalies)
         with pytest.raises(ValueError, match=r"labeled_anomalies.csv puts an anomaly of P-1 .* has 6 rows"):
             load_smap_msl(tmp_path)
 
     @pytest.mark.parametrize("anomalies", ["[[2]]", "none", "5"])
-    def test_malformed_labels_name_file_and_line(self, tmp_path, anomalies):
+    def test_malformed_labels_raise_an_error_with_file_and_line(self, tmp_path, anomalies):
         write_smap(tmp_path, anomalies=anomalies)
         with pytest.raises(ValueError, match=r"labeled_anomalies.csv: line 2 must hold"):
             load_smap_msl(tmp_path)
 
-    def test_missing_recording_is_named(self, tmp_path):
+    def test_missing_recording_raises_an_error_with_its_name(self, tmp_path):
         write_smap(tmp_path)
         (tmp_path / "test" / "P-1.npy").unlink()
         with pytest.raises(FileNotFoundError, match=r"P-1.npy does not exist"):
@@ -339,13 +339,13 @@ class TestSmapMsl:
             (np.array([["a", "b", "c"]]), "P-1.npy must be a NumPy file of numbers"),
         ],
     )
-    def test_malformed_recording_is_named(self, tmp_path, recording, message):
+    def test_malformed_recording_raises_an_error_with_its_name(self, tmp_path, recording, message):
         write_smap(tmp_path)
         np.save(tmp_path / "test" / "P-1.npy", recording)
         with pytest.raises(ValueError, match=message):
             load_smap_msl(tmp_path)
 
-    def test_file_that_is_no_array_is_named(self, tmp_path):
+    def test_file_of_another_type_raises_an_error_with_its_name(self, tmp_path):
         write_smap(tmp_path)
         (tmp_path / "test" / "P-1.npy").write_text("hello")
         with pytest.raises(ValueError, match=r"P-1.npy must be a NumPy file"):
@@ -353,7 +353,7 @@ class TestSmapMsl:
 
 
 class TestRealFiles:
-    """What the sources' own files hold, where they are at hand."""
+    """Original files of the sources, if they are present."""
 
     @pytest.mark.parametrize(
         ("load", "folder"),
@@ -376,7 +376,7 @@ class TestRealFiles:
             assert not series.target.all(), series.name
 
     @pytest.mark.parametrize("folder", ["TSB-AD-M", "TSB-AD-U"])
-    def test_tsb_ad_labels_begin_where_the_name_says(self, data_folder, folder):
+    def test_first_label_of_tsb_ad_is_that_of_the_name(self, data_folder, folder):
         for series in load_tsb_ad(data_folder / folder):
             assert series.target.argmax() == int(series.name.rpartition("_")[2]), series.name
 
@@ -384,6 +384,6 @@ class TestRealFiles:
         ("load", "folder"),
         [(load_ucr_anomaly, "UCR"), (load_skab, "SKAB"), (load_nab, "NAB"), (load_smap_msl, "telemanom")],
     )
-    def test_rows_to_fit_on_are_labelled_normal(self, data_folder, load, folder):
+    def test_rows_for_fitting_have_no_anomalies(self, data_folder, load, folder):
         for series in load(data_folder / folder):
             assert not series.target[: series.train_size].any(), series.name

@@ -1,4 +1,4 @@
-"""Every metric that TSB-AD has equals its value to 1e-9, on seven kinds of labels and scores."""
+"""Every metric of TSB-AD equals its stored value to 1e-9, on seven cases of labels and scores."""
 
 from __future__ import annotations
 

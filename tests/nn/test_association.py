@@ -1,4 +1,4 @@
-"""Series association, priors and their divergence: equal to the original, and bounded where the original is not."""
+"""Series association, priors and divergence equal the official ones, and are bounded where those are not."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ class TestPriors:
         torch.testing.assert_close(association.sum(dim=-1), torch.ones(2, 3, 50))
         assert (association >= 0).all()
 
-    def test_a_width_moves_its_own_row_only(self, prior):
+    def test_a_width_changes_its_own_row_only(self, prior):
         raw = self.raw(prior)
-        moved = raw.clone()
-        moved[:, 17] += 0.3
-        changed = (prior(raw) != prior(moved)).any(dim=-1)  # (batch, head, time)
+        changed_raw = raw.clone()
+        changed_raw[:, 17] += 0.3
+        changed = (prior(raw) != prior(changed_raw)).any(dim=-1)  # (batch, head, time)
         assert changed[:, :, 17].all()
         changed[:, :, 17] = False
         assert not changed.any()
@@ -94,23 +94,23 @@ class TestPriors:
         assert row[70] > 10 * row[60]
         assert row[30] > 10 * row[40]
 
-    def test_grid_gives_no_weight_to_filling(self):
-        """Window 50 in cycles of 20: the last cycle is half empty, and yet every row sums to one."""
+    def test_grid_gives_no_weight_to_padding(self):
+        """Cycles of 20 in a window of 50: half of the last cycle is padding, and every row still sums to one."""
         prior = GridPrior(window_size=50, periods=[20], weights=[1.0])
         torch.testing.assert_close(prior(torch.zeros(1, 50, 2)).sum(dim=-1), torch.ones(1, 1, 50))
 
     def test_grid_fits_a_periodic_association_and_no_local_width_does(self):
-        """The reason for the grid prior: association of period 20, best D over a grid of widths."""
+        """The reason for the grid prior: at period 20, its smallest D over all widths is ten times smaller."""
         position = torch.arange(100)
         lag = (position[:, None] - position).abs() % 20
         circular = torch.minimum(lag, 20 - lag)
         series = torch.softmax(-(circular.float() ** 2) / (2 * 1.5**2), dim=-1)[None, None]
         grid, local = GridPrior(100, [20], [1.0]), LocalPrior(100)
-        openings = torch.logit(torch.linspace(0.02, 0.98, 40)) / 5
-        best_local = min(symmetric_kl(series, local(torch.full((1, 100, 1), o))).mean().item() for o in openings)
+        raw_widths = torch.logit(torch.linspace(0.02, 0.98, 40)) / 5
+        best_local = min(symmetric_kl(series, local(torch.full((1, 100, 1), o))).mean().item() for o in raw_widths)
         best_grid = min(
             symmetric_kl(series, grid(torch.tensor([phase, cycle]).expand(1, 100, 2))).mean().item()
-            for phase in openings.tolist()
+            for phase in raw_widths.tolist()
             for cycle in (1.0,)
         )
         assert best_grid < best_local / 10
@@ -126,7 +126,7 @@ class TestDivergence:
         series, prior = torch.rand(2, 4, 3, 12, 12, generator=generator).pow(6)
         return series / series.sum(-1, keepdim=True), prior / prior.sum(-1, keepdim=True)
 
-    def test_is_a_number_per_row(self, divergence):
+    def test_is_one_number_per_row(self, divergence):
         discrepancy = divergence(*self.pair())
         assert discrepancy.shape == (4, 12)
         assert discrepancy.std(dim=1).min() > 0.01, "constant over time: reduced over the wrong axis"
@@ -152,8 +152,8 @@ class TestDivergence:
 
 
 class TestAttention:
-    def test_values_pass_through_the_series_alone(self):
-        """With (P+S)/2 a change of sigma would change the output."""
+    def test_output_does_not_depend_on_sigma(self):
+        """With (P + S) / 2, a change of sigma changes the output."""
         torch.manual_seed(0)
         attention = AnomalyAttention(8, 2, [LocalPrior(16)])
         x = torch.randn(3, 16, 8)
@@ -163,7 +163,7 @@ class TestAttention:
         after, _ = attention(x)
         assert torch.equal(before, after)
 
-    def test_sigma_does_not_train_what_feeds_it(self):
+    def test_prior_term_has_no_gradient_on_the_input_of_sigma(self):
         torch.manual_seed(0)
         attention = AnomalyAttention(8, 2, [LocalPrior(16)])
         x = torch.randn(3, 16, 8, requires_grad=True)
@@ -173,8 +173,8 @@ class TestAttention:
         assert attention.widths[0].weight.grad.abs().max() > 0
 
 
-def test_written_gradient_is_the_gradient():
-    """Of the divergence whose backward pass is our own, in both arguments and in each alone."""
+def test_written_gradient_equals_the_numerical_one():
+    """For both arguments of the divergence together, and for each alone."""
     generator = torch.Generator().manual_seed(0)
     series, prior = torch.rand(2, 1, 2, 4, 5, generator=generator, dtype=torch.float64)
     for needs in ((True, True), (True, False), (False, True)):

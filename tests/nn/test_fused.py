@@ -1,4 +1,4 @@
-"""What the fused attention says is what the attention by maps says, and so are its gradients."""
+"""The fused attention and its gradients equal those of the attention that stores maps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def x():
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """Two windows at a time, the last piece a window short."""
+    """Pieces of two windows; the last has one."""
     monkeypatch.setattr(operations, "MAP_SIZE", 2 * HEADS * TIME * TIME)
 
 
@@ -39,7 +39,7 @@ def both(prior="local"):
 
 
 def loss(output, comparison):
-    """Weighs every entry differently, so that none can stand for another."""
+    """Weights that differ for every entry, so swapped entries change the loss."""
     weights = torch.linspace(-1.0, 2.0, output.numel(), dtype=output.dtype).reshape(output.shape)
     rows = torch.linspace(0.5, 1.5, comparison.discrepancy.numel(), dtype=output.dtype)
     return (output * weights).sum() + (comparison.discrepancy.flatten() * rows).sum()
@@ -83,13 +83,13 @@ class TestEqualsMaps:
         by_maps, by_pieces = both()
         torch.testing.assert_close(by_pieces.attend(x), by_maps.attend(x), rtol=0, atol=1e-12)
 
-    def test_maps_are_the_same_code(self, x):
+    def test_associations_are_equal(self, x):
         by_maps, by_pieces = both()
         assert torch.equal(by_pieces(x)[1].series, by_maps(x)[1].series)
 
 
 def test_output_alone_has_its_gradient(x):
-    """In single precision too, where the value alone may come another way."""
+    """In single precision as well, where the compiled code computes the value without a gradient."""
     by_maps, by_pieces = (each.float() for each in both())
     results = []
     for each in (by_maps, by_pieces):
@@ -102,7 +102,7 @@ def test_output_alone_has_its_gradient(x):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_window_alone_says_what_it_says_in_company(x):
+def test_a_window_does_not_depend_on_the_others(x):
     _, attention = both()
     attention, x = attention.float(), x.float()
     alone = attention.compare(x[3:4], straight, symmetric_kl)[1].discrepancy
@@ -110,8 +110,8 @@ def test_a_window_alone_says_what_it_says_in_company(x):
     torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-6)
 
 
-def test_nothing_of_the_maps_size_is_kept():
-    """What autograd saves of a comparison grows with the rows, not with their square."""
+def test_stores_no_map():
+    """Tensors saved for the backward pass grow with the rows and not with their square."""
     long = 10 * TIME
     attention = FusedAttention(FEATURES, HEADS, [LocalPrior(long)])
     x = torch.randn(2, long, FEATURES, requires_grad=True)

@@ -1,4 +1,4 @@
-"""The compiled maps say what torch's operations say, at every width of vector, and so do their gradients."""
+"""The compiled maps and their gradients equal those of torch's operations, at every vector width."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def doubled(*tensors):
 
 
 def assert_same(found, expected):
-    """Alike up to the rounding of single precision, a large tensor's small entries by its large ones."""
+    """Equal up to single-precision rounding, relative to the largest entry of each tensor."""
     for single, double in zip(found, expected, strict=True):
         scale = float(double.abs().max()) + 1e-6
         torch.testing.assert_close(single.double() / scale, double / scale, rtol=0, atol=3e-6)
@@ -62,7 +62,7 @@ class TestEqualsOperations:
         assert_same(compiled.forward(*maps, lanes), operations.forward(*doubled(*maps)))
 
     @pytest.mark.parametrize("sigma", [1e-5, 0.3, 2.0, 25.0, 1e4])
-    def test_any_width_of_the_prior(self, lanes, sigma):
+    def test_prior_widths_from_tiny_to_huge(self, lanes, sigma):
         qkv, precision = some_maps((2, 50, 2, 8))
         maps = qkv, torch.full_like(precision, 0.5 / sigma**2)
         gradients = some_gradients(*maps)
@@ -70,7 +70,7 @@ class TestEqualsOperations:
         expected = operations.backward(*doubled(*maps, *gradients), ROUTES[0])
         assert_same(compiled.backward(*maps, *gradients, ROUTES[0], lanes), expected)
 
-    def test_what_is_not_a_number_stays_none(self, lanes):
+    def test_nan_stays_in_its_window(self, lanes):
         qkv, precision = some_maps((2, 20, 2, 8))
         for part in range(3):
             spoilt = qkv.clone()
@@ -83,7 +83,7 @@ class TestEqualsOperations:
 
 
 @needs_compiled
-def test_number_of_threads_changes_nothing():
+def test_results_do_not_depend_on_the_number_of_threads():
     maps = some_maps((9, 40, 2, 8))
     gradients = some_gradients(*maps)
     threads, found = torch.get_num_threads(), []
@@ -98,7 +98,7 @@ def test_number_of_threads_changes_nothing():
 
 
 @needs_compiled
-def test_tensors_that_are_views_are_read_as_they_are():
+def test_non_contiguous_inputs():
     qkv, precision = some_maps((3, 20, 2, 8))
     turned = qkv.transpose(0, 1).contiguous().transpose(0, 1)
     widths = precision.transpose(1, 2).contiguous().transpose(1, 2)
@@ -106,7 +106,7 @@ def test_tensors_that_are_views_are_read_as_they_are():
         assert torch.equal(one, other)
 
 
-def test_operations_serve_what_is_not_compiled(monkeypatch):
+def test_operations_are_the_fallback(monkeypatch):
     single = torch.zeros(1)
     assert backend_for(single.double()) is operations
     assert backend_for(single.to("meta")) is operations
@@ -115,7 +115,7 @@ def test_operations_serve_what_is_not_compiled(monkeypatch):
 
 
 @needs_compiled
-def test_other_threads_than_gnu_openmp_are_not_competed_with(monkeypatch):
+def test_needs_gnu_openmp_or_one_thread(monkeypatch):
     monkeypatch.setattr(compiled._compiled, "has_threads", lambda: False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert not compiled.usable(torch.zeros(1))
@@ -124,11 +124,13 @@ def test_other_threads_than_gnu_openmp_are_not_competed_with(monkeypatch):
 
 
 @needs_compiled
-def test_a_detector_scores_alike_with_and_without_them(waves, monkeypatch):
+def test_detector_scores_are_equal_with_and_without_compiled_maps(waves, monkeypatch):
     def scores():
-        detector = AnomalyTransformerDetector(window_size=32, max_epochs=2, score="reconstruction+discrepancy", random_state=0)
+        detector = AnomalyTransformerDetector(
+            window_size=32, max_epochs=2, anomaly_score="reconstruction+discrepancy", random_state=0
+        )
         return torch.from_numpy(detector.fit(waves).decision_scores_)
 
-    with_them = scores()
+    compiled_scores = scores()
     monkeypatch.setattr(compiled, "LANES", [])
-    torch.testing.assert_close(scores(), with_them, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(scores(), compiled_scores, rtol=1e-3, atol=1e-6)

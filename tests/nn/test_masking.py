@@ -1,4 +1,4 @@
-"""Masks: every row is hidden once in scoring, and what is hidden cannot be seen."""
+"""Masks hide every row once, and a hidden row does not influence its reconstruction."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_training_masks_hide_their_share_in_whole_patches():
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_hidden_row_has_no_influence_on_its_reconstruction(normalize):
-    """Otherwise an anomaly could help to rebuild itself, through the window's statistics if nowhere else."""
+    """Otherwise an anomaly contributes to its own reconstruction, for example through the window's mean."""
     torch.manual_seed(0)
     window = WindowSettings(3, 48, 8, 0.0, normalize, 4, 4)
     network = TimesNetNetwork(window, BlockSettings(2, [12, 5], 3)).eval()

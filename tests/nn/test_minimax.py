@@ -1,4 +1,4 @@
-"""The minimax is alive, and each test that says so fails on the mistake it is meant to catch."""
+"""Gradients and steps of the minimax. Each check is also run on a known mistake, where it must fail."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def mean_discrepancy(network, x):
 
 
 @pytest.mark.parametrize("divergence", [symmetric_kl, jensen_shannon])
-def test_one_backward_equals_the_two_of_the_official_code(x, divergence):
+def test_one_backward_pass_equals_the_two_of_the_official_code(x, divergence):
     network = build(divergence=divergence)
     once = step_gradients(network, x, simultaneous)
     twice = {name: torch.zeros_like(gradient) for name, gradient in once.items()}
@@ -89,21 +89,21 @@ def test_one_backward_equals_the_two_of_the_official_code(x, divergence):
 
 
 class TestGradientRouting:
-    def test_series_term_gives_sigma_nothing(self, x):
+    def test_series_term_has_no_gradient_on_sigma(self, x):
         network = build()
         output = network(x, None, maximise_phase)
         found = gradients(network, output.discrepancy.mean())
         assert not part(found, is_sigma).any()
         assert part(found, is_query_key).abs().max() > 0
 
-    def test_prior_term_gives_everything_but_sigma_nothing(self, x):
+    def test_prior_term_has_a_gradient_on_sigma_alone(self, x):
         network = build()
         output = network(x, None, minimise_phase)
         found = gradients(network, output.discrepancy.mean())
         assert part(found, is_sigma).abs().max() > 0
         assert not part(found, lambda name: not is_sigma(name)).any()
 
-    def test_detached_branch_leaves_the_trunk_to_reconstruction(self, x):
+    def test_detached_branch_does_not_change_gradients_of_the_trunk(self, x):
         network = build(detached=True)
 
         def is_trunk(name):
@@ -115,14 +115,14 @@ class TestGradientRouting:
 
 
 def assert_discrepancy_reaches(network, x, route):
-    """The combined gradient is not just that of reconstruction, on sigma and on queries and keys."""
+    """The combined gradient differs from that of the reconstruction, for sigma and for queries and keys."""
     combined, plain = step_gradients(network, x, route), reconstruction_gradients(network, x)
     for wanted in (is_sigma, is_query_key):
         assert (part(combined, wanted) - 2.0 * part(plain, wanted)).abs().max() > 1e-6
 
 
 def assert_signs(network, x, route):
-    """Against the gradients of D itself: P goes down the slope (towards S), S goes up (away from P)."""
+    """A descent step moves P towards S (down the slope of D) and S away from P (up the slope of D)."""
     combined, plain = step_gradients(network, x, route), reconstruction_gradients(network, x)
     slope = gradients(network, mean_discrepancy(network, x))
     on_sigma = torch.dot(part(combined, is_sigma), part(slope, is_sigma))
@@ -133,7 +133,7 @@ def assert_signs(network, x, route):
 
 
 def assert_output_ignores_prior(network_class, x):
-    """Gradients of reconstruction must not reach sigma."""
+    """The reconstruction has no gradient with respect to sigma."""
     network = build(network_class=network_class)
     assert not part(reconstruction_gradients(network, x), is_sigma).any()
 
@@ -150,8 +150,8 @@ def test_reconstruction_does_not_train_the_prior(x):
     assert_output_ignores_prior(TimesNetDiscrepancyNetwork, x)
 
 
-class TestEachMistakeIsCaught:
-    """A check that cannot fail proves nothing: run it on the mistake, and require it to fail."""
+class TestChecksFailOnMistakes:
+    """Each check fails on the mistake that it is meant to find."""
 
     def test_identical_losses(self, x):
         with pytest.raises(AssertionError):
@@ -162,7 +162,7 @@ class TestEachMistakeIsCaught:
         with pytest.raises(AssertionError):
             assert_signs(build(), x, mistake)
 
-    def test_looking_through_the_prior(self, x):
+    def test_prior_in_the_output(self, x):
         with pytest.raises(AssertionError):
             assert_output_ignores_prior(MixedNetwork, x)
 
@@ -183,7 +183,7 @@ def descend(network, x, phase, steps=20):
 
 
 class TestSteps:
-    """What a phase does in the long run, seen on D and on S themselves."""
+    """Effect of twenty steps of a phase on D and on S."""
 
     def series(self, network, x):
         return torch.stack([layer.series for layer in network.associations(x)])
@@ -201,14 +201,14 @@ class TestSteps:
         assert torch.equal(self.series(network, x), self.series(trained, x))
 
     def test_double_maximise_raises_discrepancy_by_the_prior(self, x):
-        """The same steps with PyOD's sign raise D: the test above would have failed on it."""
+        """The same steps with PyOD's sign raise D, so the test above fails on that mistake."""
         network = build()
         trained = descend(network, x, Phase("mistake", Route(0, double_maximise.prior), 0.0))
         assert mean_discrepancy(trained, x) > mean_discrepancy(network, x)
 
 
 class TestObjective:
-    def test_balanced_weight_gives_both_terms_one_size(self, x):
+    def test_balanced_weight_makes_both_terms_equal(self, x):
         network = build()
         output = network(x, None, simultaneous)
         objective = MinimaxObjective("balanced")
@@ -217,7 +217,7 @@ class TestObjective:
         torch.testing.assert_close(objective.scale(reconstruction, discrepancy) * discrepancy, reconstruction)
         assert not objective.scale(reconstruction, discrepancy).requires_grad
 
-    def test_only_hidden_rows_are_judged(self, x):
+    def test_error_is_over_hidden_rows_only(self, x):
         network = build()
         hidden = torch.zeros(6, 20, dtype=torch.bool)
         hidden[:, :5] = True
@@ -235,15 +235,15 @@ class TestReconstructionAlone:
         alone, whole = network.reconstruct(x, hidden), network(x, hidden).reconstruction
         torch.testing.assert_close(alone, whole, rtol=0, atol=0 if detached else 1e-12)
 
-    def test_asks_no_detached_association(self, x, monkeypatch):
-        """Most of the time of validation and of scoring by reconstruction went there."""
+    def test_computes_no_detached_association(self, x, monkeypatch):
+        """Otherwise associations take most of the time of validation and of scoring by reconstruction."""
         network = build(detached=True)
         monkeypatch.delattr(TimesNetDiscrepancyNetwork, "associate")
         network.reconstruct(x)
 
 
 def test_every_parameter_is_trained(x):
-    """A branch that no gradient reaches is decoration."""
+    """The loss has a gradient with respect to every parameter."""
     for detached in (True, False):
         for name, gradient in step_gradients(build(detached), x, simultaneous).items():
             assert gradient.any(), name

@@ -1,4 +1,4 @@
-"""Products by way of a convolution are the products, in both precisions: a processor has other kernels for each."""
+"""Products computed by convolution equal matrix products, in single and double precision."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def dtype(request):
 @pytest.mark.parametrize(("batch", "time"), [(1, 1), (2, 30), (20, 7)])
 @pytest.mark.parametrize("size", [8, 96])
 @pytest.mark.parametrize("minimum", [0, float("inf")], ids=["by convolution", "by product"])
-def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype, minimum, monkeypatch):
-    """Values, and gradients by rows, weight and bias, where a convolution stands in for the product and where not."""
+def test_row_linear_equals_linear(batch, time, size, dtype, minimum, monkeypatch):
+    """Values and gradients of rows, weight and bias, by convolution and by product."""
     monkeypatch.setattr(products, "MIN_MULTIPLICATIONS", minimum)
     torch.manual_seed(0)
     layer, plain = RowLinear(size, 48).to(dtype), nn.Linear(size, 48).to(dtype)
@@ -36,7 +36,7 @@ def test_a_row_linear_layer_is_a_linear_layer(batch, time, size, dtype, minimum,
         torch.testing.assert_close(mine, theirs, **PRECISION[dtype])
 
 
-def test_rows_that_are_a_view_are_read_as_they_are(dtype, monkeypatch):
+def test_non_contiguous_rows(dtype, monkeypatch):
     monkeypatch.setattr(products, "MIN_MULTIPLICATIONS", 0)
     layer = RowLinear(96, 48).to(dtype)
     x = torch.randn(7, 20, 96, dtype=dtype).transpose(0, 1)
@@ -44,14 +44,14 @@ def test_rows_that_are_a_view_are_read_as_they_are(dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("n_rows", [1, IMAGE_ROWS, 5 * IMAGE_ROWS + 3])
-def test_rows_that_fill_no_image_are_multiplied_as_all_are(n_rows, dtype):
+def test_any_number_of_rows(n_rows, dtype):
     torch.manual_seed(0)
     x, weight, bias = (torch.randn(*shape, dtype=dtype) for shape in [(n_rows, 30), (11, 30), (11,)])
     torch.testing.assert_close(linear(x, weight, bias), x @ weight.T + bias, **PRECISION[dtype])
 
 
 @pytest.mark.parametrize("batch", [1, 20])
-def test_a_transform_is_the_product_with_every_matrix(batch, dtype):
+def test_transform_equals_the_product(batch, dtype):
     torch.manual_seed(0)
     matrix, x = torch.randn(5, 7, dtype=dtype), torch.randn(batch, 7, 3, dtype=dtype, requires_grad=True)
     weight = torch.randn(batch, 5, 3, dtype=dtype)

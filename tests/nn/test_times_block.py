@@ -1,4 +1,4 @@
-"""The TimesNet block: equal to the original, one convolution instead of six, blind to its batch."""
+"""The TimesNet block equals the official one, with one convolution instead of six, and is independent of its batch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_block_equals_the_official_one_given_its_periods(official, weights, floa
 
 
 def official_frequencies(x, amplitudes):
-    """The bins of the window's spectrum whose amplitudes the reference reports."""
+    """Bins of the spectrum at which the reference computed its amplitudes."""
     spectrum = torch.fft.rfft(x, dim=1).abs().mean(dim=-1)  # (batch, frequency)
     return [int((spectrum - column[:, None]).abs().sum(dim=0).argmin()) for column in amplitudes.T]
 
@@ -57,7 +57,7 @@ def six_convolutions(inception, grid):
 
 @pytest.mark.parametrize("shape", [(5, 10), (2, 50), (34, 3), (1, 1), (1, 30)])
 def test_cropping_to_the_grid_changes_nothing(shape):
-    """Also where the grid is smaller than the kernel: values and gradients of the six separate convolutions."""
+    """Values and gradients equal those of six separate convolutions, also for a grid smaller than the kernel."""
     torch.manual_seed(0)
     inception = InceptionConv2d(3, 4, N_KERNELS).double()
     grid = torch.randn(2, 3, *shape, dtype=torch.float64)
@@ -90,21 +90,21 @@ def test_unfold_undoes_fold(period):
     assert torch.equal(unfold(fold(x, period), 50), x)
 
 
-def test_fold_puts_whole_periods_under_each_other():
+def test_fold_writes_one_period_per_row():
     grid = fold(torch.arange(10.0)[None, :, None], 4)
     assert grid[0, 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 0]]
 
 
-def test_a_window_has_the_same_output_in_any_company():
+def test_output_does_not_depend_on_the_other_windows():
     torch.manual_seed(0)
     block = TimesBlock(48, 8, 8, [12, 5], 3).double()
     x = torch.randn(5, 48, 8, dtype=torch.float64)
-    x[1:] *= 100  # companions with a spectrum of their own
+    x[1:] *= 100  # other windows with another spectrum
     torch.testing.assert_close(block(x)[:1], block(x[:1]), rtol=1e-12, atol=1e-12)
 
 
-def test_a_silent_window_has_a_finite_gradient():
-    """The amplitude of nothing is a norm at zero, where a careless square root has no slope."""
+def test_gradient_of_a_zero_window_is_finite():
+    """The amplitude of a zero window is a norm at 0, where the square root has an infinite slope."""
     block = TimesBlock(48, 8, 8, [12, 5], 3)
     x = torch.zeros(2, 48, 8, requires_grad=True)
     block(x).sum().backward()
@@ -112,20 +112,20 @@ def test_a_silent_window_has_a_finite_gradient():
 
 
 class TestFrozen:
-    """Where weights stay as they are, kernels are worked out once."""
+    """Inside `frozen`, kernels are computed once."""
 
     @pytest.mark.parametrize("features", [8, 64])
-    def test_same_numbers_from_kernels_worked_out_once(self, features, monkeypatch):
+    def test_output_is_equal_with_kernels_computed_once(self, features, monkeypatch):
         torch.manual_seed(0)
         block = TimesBlock(100, features, features, [10, 20], N_KERNELS)
         x = torch.randn(3, 100, features)
         expected = block(x)
         with block.frozen():
-            monkeypatch.setattr(InceptionConv2d, "merged", None)  # cannot be called any more
+            monkeypatch.setattr(InceptionConv2d, "merged", None)  # a further call raises
             assert torch.equal(block(x), expected)
             assert torch.equal(block(x), expected)
 
-    def test_sees_new_weights_afterwards_and_trains(self):
+    def test_uses_new_weights_afterwards_and_trains(self):
         torch.manual_seed(0)
         block = TimesBlock(48, 8, 8, [12, 5], 3)
         x = torch.randn(2, 48, 8)
@@ -146,8 +146,8 @@ def convolved(kind, grid, weight, bias):
 
 class TestSpectralConvolution:
     @pytest.mark.parametrize("shape", [(5, 10), (2, 50), (34, 3), (1, 1), (1, 30), (4, 4)])
-    def test_is_the_direct_one(self, shape, float64):
-        """Values, and gradients by grid, weight and bias, where the kernel is smaller or larger than the grid."""
+    def test_equals_the_direct_one(self, shape, float64):
+        """Values and gradients of grid, weight and bias, for kernels smaller and larger than the grid."""
         torch.manual_seed(0)
         tensors = [torch.randn(2, 3, *shape), torch.randn(4, 3, 11, 11), torch.randn(4)]
         results = []
@@ -161,7 +161,7 @@ class TestSpectralConvolution:
     @pytest.mark.parametrize("shape", [(5, 10), (34, 3), (1, 1), (1, 30)])
     @pytest.mark.parametrize("features", [(1, 4), (3, 1), (16, 16)])
     @pytest.mark.parametrize("batch", [1, 20])
-    def test_single_precision_takes_other_kernels_to_the_same_numbers(self, shape, features, batch):
+    def test_equals_the_direct_one_in_single_precision(self, shape, features, batch):
         torch.manual_seed(0)
         n_in, n_out = features
         x = torch.randn(batch, shape[0] * shape[1], n_in)
@@ -179,7 +179,7 @@ class TestSpectralConvolution:
             for single in (spectral, direct):
                 torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
 
-    def test_a_block_gives_the_same_either_way(self, float64, monkeypatch):
+    def test_block_is_equal_with_either_convolution(self, float64, monkeypatch):
         torch.manual_seed(0)
         spectral = TimesBlock(100, 64, 64, [10, 20], N_KERNELS)
         assert all(isinstance(convolve, SpectralConvolution) for convolve in spectral.convolutions)

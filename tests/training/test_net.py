@@ -1,4 +1,4 @@
-"""Training: its records, early stopping, failures."""
+"""Training: history, early stopping, errors."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_reconstruction_improves(X):
     [
         (Flagship, {}, ["minimax"]),
         (Alternating, {}, ["maximise", "minimise"]),
-        (Flagship, {"discrepancy_weight": 0, "score": "reconstruction+discrepancy"}, ["reconstruct"]),
+        (Flagship, {"discrepancy_weight": 0, "anomaly_score": "reconstruction+discrepancy"}, ["reconstruct"]),
     ],
 )
 def test_history_has_the_discrepancy_of_each_phase(X, detector_class, settings, phases):
@@ -85,7 +85,7 @@ def test_zero_weight_trains_no_association(X):
 
 
 def test_alternating_phases_separate_the_discrepancy(X):
-    """After the step away from P, D is larger: it is measured in the minimise phase, before P follows."""
+    """The minimise phase computes D after S has moved away from P and before P moves: it is larger there."""
     last = Alternating(**TINY, max_epochs=6, n_heads=2, discrepancy_weight=3.0).fit(X).history_[-1]
     assert last["train_discrepancy_minimise"] > last["train_discrepancy_maximise"]
 
@@ -102,23 +102,26 @@ def test_stops_early_and_keeps_the_best_epoch(X):
 @pytest.mark.parametrize("score", ["reconstruction", "reconstruction*neighbors"])
 @pytest.mark.parametrize("weight", [3.0, "balanced"])
 def test_the_minimax_does_not_change_the_other_scores(X, score, weight):
-    """The reconstruction is plain TimesNet's to the bit, with associations trained beside it and without."""
-    bare, beside = (
-        Flagship(**TINY, max_epochs=2, n_heads=2, discrepancy_weight=value, score=score).fit(X) for value in (0, weight)
+    """The reconstruction equals plain TimesNet's to the bit, with and without trained associations."""
+    without, with_association = (
+        Flagship(**TINY, max_epochs=2, n_heads=2, discrepancy_weight=value, anomaly_score=score).fit(X)
+        for value in (0, weight)
     )
-    assert "train_discrepancy_minimax" in beside.history_[-1]
-    np.testing.assert_array_equal(bare.decision_scores_, beside.decision_scores_)
-    np.testing.assert_array_equal(bare.decision_function(X), beside.decision_function(X))
+    assert "train_discrepancy_minimax" in with_association.history_[-1]
+    np.testing.assert_array_equal(without.decision_scores_, with_association.decision_scores_)
+    np.testing.assert_array_equal(without.decision_function(X), with_association.decision_function(X))
     if score == "reconstruction":
-        np.testing.assert_array_equal(Plain(**TINY, max_epochs=2).fit(X).decision_scores_, beside.decision_scores_)
+        np.testing.assert_array_equal(
+            Plain(**TINY, max_epochs=2).fit(X).decision_scores_, with_association.decision_scores_
+        )
 
 
-def test_a_diverging_loss_is_an_error_with_the_parameter_to_change(X):
+def test_a_diverging_loss_raises_an_error_that_names_the_parameter(X):
     with pytest.raises(TrainingError, match=r"became (nan|inf).*Lower learning_rate \(now 1e\+30\)"):
         Plain(**TINY, max_epochs=3, learning_rate=1e30).fit(X)
 
 
-def test_an_interrupt_is_not_swallowed(X, monkeypatch):
+def test_an_interrupt_stops_fit(X, monkeypatch):
     def interrupt(*args):
         raise KeyboardInterrupt
 

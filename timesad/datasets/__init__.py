@@ -1,19 +1,18 @@
-"""Series to try detectors on: a shipped recording, your own CSV, public benchmarks, a generator.
+"""Labelled series: a shipped recording, CSV files, public benchmarks and a generator.
 
-Every loader returns :class:`sklearn.utils.Bunch` objects of one format, a series each:
+Every loader returns one :class:`sklearn.utils.Bunch` per series, with the same keys:
 
 data : ndarray of shape (n_timestamps, n_channels), float64
 target : ndarray of shape (n_timestamps,), int
-    1 where the row is anomalous, 0 elsewhere (None where a CSV of your own has no labels).
+    1 in anomalous rows, 0 elsewhere. None if a CSV file has no labels.
 feature_names : list of str
 train_size : int
-    The first rows, meant for fitting in the semi-supervised protocol (None where a CSV of your own
-    came without it).
+    Number of first rows for fitting in the semi-supervised protocol. None if `load_csv` gets none.
 groups : ndarray of shape (n_timestamps,), int, or None
-    Which rows belong to one uninterrupted recording; None where all of them do.
+    Number of the uninterrupted recording that each row belongs to. None if there is only one.
 name : str
 DESCR : str
-    Where the series comes from, its licence, and what the loader did to it.
+    Source of the series, its licence and the changes by the loader.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Somebody's own CSV file as a series."""
+"""Loader of CSV files."""
 
 from __future__ import annotations
 
@@ -32,50 +32,54 @@ DEFAULT_LABEL = "label"
 TIME_NAMES = frozenset(
     {"date", "date_time", "datetime", "index", "seconds", "time", "time_stamp", "timestamp", "unnamed: 0"}
 )
-# Only ever tried on one cell, to tell a date from other text: which of day and month comes first does not matter.
+# Tried on one cell only, to distinguish a date from other text, so the order of day and month does not matter.
 DATE_FORMATS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d")
 
 
 def load_csv(
     path: str | os.PathLike[str], *, train_size: int | None = None, label: str | None = DEFAULT_LABEL
 ) -> Bunch:
-    r"""Read a CSV file of your own: a header line, then a line for every timestamp, oldest first.
+    r"""Load a series from a CSV file: a header line, then one line per timestamp, oldest first.
 
-    The delimiter (comma, semicolon or tab) is the one that splits the header into most columns. A
-    column of time is recognised and kept out of the data: one called time, date, datetime,
-    timestamp, seconds or index (in any case) that holds text or numbers which never decrease, or a
-    first column of any name whose first cell is a date or a time of day. The other columns are the
-    channels.
+    The delimiter is the one of comma, semicolon and tab that splits the header into most columns.
+
+    A time column is not part of the data. A column is a time column in two cases:
+
+    - its name is time, date, datetime, timestamp, seconds or index (in any case), and it holds text
+      or non-decreasing numbers;
+    - it is the first column, and its first cell is a date or a time of day.
+
+    The other columns, except the labels, are the channels.
 
     Parameters
     ----------
     path : str or path-like
-        The file, in UTF-8, plain or (named ``.gz``) gzip-compressed.
+        The file, in UTF-8. A file named ``.gz`` is decompressed by gzip.
     train_size : int, default=None
-        How many of the first rows are meant for fitting. None leaves that open: ``train_size`` of the
-        result is None, and ``data[:train_size]`` is every row.
+        Number of first rows for fitting. None sets ``train_size`` of the result to None, and
+        ``data[:train_size]`` is every row.
     label : str, default="label"
         Name, in any case, of the column that is 1 in anomalous rows and 0 elsewhere. It becomes
-        ``target``, for reporting, and never enters the data. The file may lack the default one;
-        another name must be there. None takes no column as labels.
+        ``target`` and is not part of the data. If the file has no column of the default name,
+        ``target`` is None; a column of another name must exist. None reads no labels.
 
     Returns
     -------
     Bunch
-        In the format of :mod:`timesad.datasets`, and ``timestamps``: the column of time as written
-        (numbers as float64, text as str, several columns of text joined by blanks), shape
-        (n_timestamps,), or None.
+        With the keys of :mod:`timesad.datasets`, and ``timestamps``: the time column as written,
+        shape (n_timestamps,), or None. Numbers are float64, text is str; several text columns are
+        joined by blanks.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     TypeError
-        If `train_size` is no integer.
+        If `train_size` is not an integer.
     ValueError
-        If the file is empty, is damaged, has no header or no channel, or holds a cell that is
-        missing or no number (the error names row and column); if labels are not 0 and 1; if
-        `train_size` is larger than the file.
+        If the file is empty, is damaged or has no header or no channel; if a cell is missing or not
+        a number (the message names row and column); if labels are not 0 and 1; or if `train_size`
+        is not between 1 and the number of rows.
 
     Examples
     --------
@@ -123,10 +127,10 @@ def _sniff_delimiter(path: Path) -> str:
 
 
 def _find_text_columns(path: Path, delimiter: str) -> list[str]:
-    """The columns of time that cannot be read as numbers, judged by the first row."""
+    """Time columns whose first cell is not a number."""
     rows = list(islice(iterate_rows(path, delimiter), 2))
     if len(rows) < 2:
-        return []  # read_table says what is missing
+        return []  # read_table raises the error
     header, cells = parse_header(path, rows[0].cells), rows[1].cells
     named = [
         name
@@ -168,7 +172,7 @@ def _find_label_column(table: Table, label: str | None) -> str | None:
 
 
 def _find_time_columns(table: Table) -> list[str]:
-    """The columns of time among the numeric ones: their name says so, and their numbers never go back."""
+    """Numeric time columns: by name, with non-decreasing numbers that are not constant."""
     found = []
     for name in table.columns:
         if name.lower() in TIME_NAMES:

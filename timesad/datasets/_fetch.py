@@ -1,4 +1,4 @@
-"""Download an archive once, check it, and keep it unpacked."""
+"""Download of archives, with a checksum and a cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sklearn.datasets import fetch_file
 HOME_VARIABLE = "TIMESAD_DATA_HOME"
 DEFAULT_HOME = "~/timesad_data"
 SHA256 = re.compile(r"[0-9a-f]{64}")
-CACHE_KEY_LENGTH = 16  # hexadecimal digits of the checksum: enough to keep archives apart
+CACHE_KEY_LENGTH = 16  # hexadecimal digits of the checksum that name the folder
 
 
 def fetch_archive(
@@ -28,48 +28,47 @@ def fetch_archive(
     n_retries: int = 3,
     delay: int = 1,
 ) -> Path:
-    """Download a zip or tar archive, check its SHA-256, unpack it, and return the folder.
+    """Download a zip or tar archive, check its SHA-256 checksum, unpack it and return the folder.
 
-    The unpacked folder is kept under `data_home`, by its checksum; the next call with that checksum
-    returns it without asking the network. Nothing is left behind by a download that fails.
+    The unpacked folder is cached under `data_home` by its checksum. The next call with that
+    checksum returns it without network access. A failed download leaves no files.
 
     Parameters
     ----------
     url : str
-        Where the archive is, ``https://…`` or ``http://…``.
+        Address of the archive, ``https://…`` or ``http://…``.
     sha256 : str
-        Its SHA-256 checksum, 64 hexadecimal digits. An archive with another one is refused.
+        SHA-256 checksum of the archive, 64 hexadecimal digits. Another checksum is an error.
     data_home : str or path-like, default=None
-        The folder of the cache. None means the environment variable ``TIMESAD_DATA_HOME``, or
-        ``~/timesad_data`` where that is not set.
+        Folder of the cache. None takes the environment variable ``TIMESAD_DATA_HOME``, or
+        ``~/timesad_data`` if it is not set.
     n_retries : int, default=3
-        How often to try again after a failed download.
+        Number of further attempts after a failed download.
     delay : int, default=1
-        Seconds between two tries.
+        Seconds between two attempts.
 
     Returns
     -------
     Path
-        The folder with the archive's contents; where the archive holds a single folder, that one.
+        Folder with the contents of the archive. If the archive holds a single folder, that folder.
 
     Raises
     ------
     OSError
-        If the archive cannot be downloaded, or its checksum is another one. Being offline is a
-        ``ConnectionError``, which is an ``OSError``.
+        If the archive cannot be downloaded (``ConnectionError``), or if its checksum differs.
     ValueError
-        If `url` or `sha256` is malformed, or the download is neither a zip nor a tar archive.
+        If `url` or `sha256` is malformed, or if the download is neither a zip nor a tar archive.
 
     Warns
     -----
     UserWarning
-        Before each new try.
+        Before each further attempt.
 
     Notes
     -----
-    timesad ships no checksums of other people's data: it states none that it has not verified, and
-    most of these downloads may change under the same address. Compute one of the download that you
-    trust (``sha256sum``, or ``hashlib.sha256``) and pin it. Where the sources publish:
+    timesad contains no checksums of these archives, because most of them may change under the same
+    address. Compute the checksum of a download that you trust (``sha256sum``, or
+    ``hashlib.sha256``) and pass it in every call. Addresses of the sources:
 
     ===================== ============================================= ============================
     loader                download                                      stable address
@@ -106,7 +105,7 @@ def fetch_archive(
     home.mkdir(parents=True, exist_ok=True)
     cached = home / checksum[:CACHE_KEY_LENGTH]
     if not cached.is_dir():
-        # Inside the cache, so that the last step is a rename on one file system: there or not there, never half.
+        # Unpacked inside the cache, because a rename on one file system is atomic: no folder is ever half-full.
         with tempfile.TemporaryDirectory(dir=home) as scratch:
             archive = _download(url, checksum, Path(scratch), n_retries, delay)
             unpacked = Path(scratch, "unpacked")
@@ -124,7 +123,7 @@ def _download(url: str, checksum: str, folder: Path, n_retries: int, delay: int)
             "machine and pass the unpacked folder to the loader."
         ) from error
     except OSError as error:
-        if error.errno is not None:  # the disk's, not the checksum's
+        if error.errno is not None:  # an error of the disk, not of the checksum
             raise
         raise OSError(f"{url}: {error} The download has changed or is damaged; nothing was kept.") from error
     return Path(path)
@@ -136,7 +135,7 @@ def _unpack(archive: Path, target: Path, url: str) -> None:
             zip_stream.extractall(target)
     elif tarfile.is_tarfile(archive):
         with tarfile.open(archive) as tar_stream:
-            # The filter refuses members that would land outside the target; zipfile does so by itself.
+            # The filter refuses members with paths outside the target. zipfile always does.
             tar_stream.extractall(target, filter="data")
     else:
         raise ValueError(f"{url} is neither a zip nor a tar archive. Pass the archive's address, not its page's.")
@@ -146,7 +145,7 @@ def _move(unpacked: Path, cached: Path) -> None:
     try:
         unpacked.rename(cached)
     except OSError:
-        # Another process was first with the same archive.
+        # Another process has stored the same archive meanwhile.
         if not cached.is_dir():
             raise
 

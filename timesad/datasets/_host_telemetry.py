@@ -1,4 +1,4 @@
-"""The recording that ships with the library: a host and its service, with faults injected."""
+"""The shipped recording: telemetry of a host and a service with injected faults."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from sklearn.utils import Bunch
 from timesad.datasets._csv import load_csv
 from timesad.datasets._series import label_runs
 
-SAMPLING_RATE = 5.0  # rows a second
+SAMPLING_RATE = 5.0  # rows per second
 
 
 def load_host_telemetry() -> Bunch:
     """Load 44 minutes of telemetry of a host and a service, with 21 faults in the second half.
 
-    A small service answers requests under a load that repeats every 8 s (40 rows), with a slower
-    cycle of 24 s (120 rows). 14 channels of the host and the service were read five times a second.
-    The first half is free of faults. In the second half faults were injected: obvious ones, such as
-    a CPU hog, and contextual ones that keep every channel inside its normal range, such as a
-    skipped cycle. A row is labelled 1 exactly while a fault was switched on.
+    A small service answers requests under a load with cycles of 8 s (40 rows) and 24 s (120 rows).
+    14 channels of the host and the service were read five times per second. The first half has no
+    faults. The second half has obvious faults, such as a CPU hog, and contextual faults, such as a
+    skipped cycle, which keep every channel within its normal range. The label of a row is 1 while a
+    fault is active.
 
     Returns
     -------
     Bunch
-        In the format of :mod:`timesad.datasets`, and
+        With the keys of :mod:`timesad.datasets`, and
 
         faults : list of dict
-            ``kind`` (str), ``start`` and ``end`` (int): the rows from `start` up to, not including,
-            `end` are labelled.
+            ``kind`` (str), ``start`` and ``end`` (int, half-open interval of the labelled rows).
         sampling_rate : float
-            Rows a second.
+            Rows per second.
         timestamps : ndarray of shape (n_timestamps,), float64
-            Seconds since the recording began.
+            Seconds since the start of the recording.
 
-        ``DESCR`` is the dataset card: units of all channels, the table of faults, the licence, how
-        to record it anew.
+        ``DESCR`` is the dataset card: units of the channels, table of faults, licence, and how to
+        record the data again.
 
     Examples
     --------
@@ -51,7 +50,7 @@ def load_host_telemetry() -> Bunch:
     with resources.as_file(folder / "data" / "host_telemetry.csv.gz") as path:
         bunch = load_csv(path)
     planned = json.loads((folder / "data" / "host_telemetry_faults.json").read_text(encoding="utf-8"))
-    # The labels were written row by row, as each fault was on or off: they, not the plan's seconds, are exact.
+    # Rows come from the labels, which were written row by row. The planned seconds are approximate.
     runs = label_runs(bunch.target)
     bunch.faults = [
         {"kind": fault["kind"], "start": start, "end": end} for fault, (start, end) in zip(planned, runs, strict=True)

@@ -1,4 +1,4 @@
-"""NAB: univariate series of servers, traffic, tweets and advertisements."""
+"""Loader of NAB: univariate series of servers, traffic, tweets and advertisements."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from timesad.datasets._tables import column_of, read_table, timestamps_of
 
 EXPECTED = "NAB's folders data/ (CATEGORY/NAME.csv) and labels/ (combined_windows.json)"
 TIME_COLUMN, VALUE_COLUMN = "timestamp", "value"
-PROBATION_FRACTION = 0.15
-PROBATION_ROWS = 5000  # of longer series the probation does not grow
+PROBATION_FRACTION = 0.15  # of the rows
+PROBATION_ROWS = 5000  # rows of a series that the fraction is applied to, at most
 DESCRIPTION = """\
 {name}, a series of the Numenta Anomaly Benchmark (NAB).
 
 Source: https://github.com/numenta/NAB, MIT licence (AGPL-3.0 in older releases).
 Labels: a row is anomalous inside the windows of labels/combined_windows.json, both ends included. NAB's windows are
-wide on purpose (a tenth of the series, shared among its anomalies): much of what they cover is normal.
-Fitting: the first {train_size} rows, NAB's probationary period (15 % of the rows, of 5000 at most).
+wide by design: together they cover a tenth of the series, and many of their rows are normal.
+Fitting: the first {train_size} rows, NAB's probationary period (15 % of the rows, of 5000 rows at most).
 Reference: Lavin and Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms: the Numenta Anomaly Benchmark",
 ICMLA 2015.
 """
@@ -37,28 +37,28 @@ def load_nab(folder: str | os.PathLike[str], *, names: Sequence[str] | None = No
     Parameters
     ----------
     folder : str or path-like
-        A copy of NAB's repository: ``data/realTweets/Twitter_volume_AAPL.csv`` and the like and
-        ``labels/combined_windows.json`` lie in it.
+        A copy of NAB's repository, with ``labels/combined_windows.json`` and series such as
+        ``data/realTweets/Twitter_volume_AAPL.csv``.
     names : sequence of str, default=None
-        The series to load, in this order, as in ``["realTweets/Twitter_volume_AAPL"]``. None loads
-        all, by name.
+        Series to load, in this order, for example ``["realTweets/Twitter_volume_AAPL"]``. None
+        loads all, sorted by name.
 
     Returns
     -------
     list of Bunch
-        In the format of :mod:`timesad.datasets`, and ``timestamps`` (datetime64) of shape
+        With the keys of :mod:`timesad.datasets`, and ``timestamps`` (datetime64) of shape
         (n_timestamps,). `target` is 1 inside NAB's combined windows, both ends included.
-        `train_size` is NAB's probationary period: 15 % of the rows, and at most 750.
+        `train_size` is NAB's probationary period: 15 % of the rows, at most 750 rows.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, no series in it, or no file of windows.
+        If the folder does not exist or has no series or no file of windows.
     TypeError
         If `names` is a string.
     ValueError
-        If a name is not in the folder, or a file is malformed or has no entry in the file of
-        windows (the error names it).
+        If a name is not in the folder, or if a file is malformed or missing in the file of windows
+        (the message names the file).
 
     References
     ----------
@@ -124,7 +124,7 @@ def _read_windows(path: Path) -> dict[str, Any]:
 
 
 def _inside(path: Path, key: str, windows: Any, timestamps: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    """1 for the rows in one of the windows, both ends included."""
+    """Labels: 1 in the rows of any window, both ends included."""
     try:
         ends = np.array(windows, dtype="datetime64[us]").reshape(-1, 2)
     except (TypeError, ValueError) as error:

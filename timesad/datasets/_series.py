@@ -1,4 +1,4 @@
-"""The one format of a series, and what all loaders of folders share."""
+"""Keys of a series, and functions that the loaders of folders share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils import Bunch
 
 Source = TypeVar("Source")
 
-NAMES_SHOWN = 5
+NAMES_SHOWN = 5  # names in an error message
 
 
 def series_bunch(
@@ -26,24 +26,24 @@ def series_bunch(
     description: str,
     groups: NDArray[np.int64] | None = None,
 ) -> Bunch:
-    """Put a series into the format that every loader returns (see :mod:`timesad.datasets`).
+    """Build the Bunch that every loader returns (see :mod:`timesad.datasets`).
 
     Parameters
     ----------
     name : str
-        What the series is called.
+        Name of the series.
     data : ndarray of shape (n_timestamps, n_channels), float64
-        The values.
+        Values.
     target : ndarray of shape (n_timestamps,), int64, or None
-        1 where the row is anomalous; None where that is not known.
+        1 in anomalous rows, 0 elsewhere; None if there are no labels.
     feature_names : sequence of str
-        One name a channel.
+        One name per channel.
     train_size : int or None
-        How many of the first rows are meant for fitting; None where that is not known.
+        Number of first rows for fitting, if given.
     description : str
-        Becomes ``DESCR``.
+        ``DESCR``.
     groups : ndarray of shape (n_timestamps,), int64, default=None
-        Which rows belong to one uninterrupted recording.
+        Number of the uninterrupted recording that each row belongs to.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def series_bunch(
 
 
 def label_runs(target: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """The runs of ones in a vector of labels.
+    """Find the maximal runs of ones.
 
     Parameters
     ----------
@@ -82,14 +82,14 @@ def label_runs(target: NDArray[np.int64]) -> list[tuple[int, int]]:
     Returns
     -------
     list of tuple of int
-        First row of each run, and the row after its last.
+        First row of each run and the row after its last.
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], target, [0]])))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
 def series_name(path: Path, *suffixes: str) -> str:
-    """A file's name without ``.gz`` and without the first of `suffixes` that it ends in."""
+    """Name of a file without ``.gz`` and without the first matching suffix of `suffixes`."""
     name = path.name.removesuffix(".gz")
     return next((name.removesuffix(suffix) for suffix in suffixes if name.endswith(suffix)), name)
 
@@ -102,7 +102,7 @@ def existing_folder(folder: str | os.PathLike[str], expected: str) -> Path:
     folder : str or path-like
         The folder.
     expected : str
-        What it should hold, for the error message.
+        Expected contents, for the error message.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def existing_folder(folder: str | os.PathLike[str], expected: str) -> Path:
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     """
     path = Path(folder)
     if not path.is_dir():
@@ -121,7 +121,7 @@ def existing_folder(folder: str | os.PathLike[str], expected: str) -> Path:
 
 
 def files_by_name(paths: Iterable[Path], *suffixes: str) -> dict[str, Path]:
-    """Map the names of series to their files; of a file and its ``.gz`` twin the plain one counts."""
+    """Map names of series to files. If a file exists plain and as ``.gz``, take the plain one."""
     files: dict[str, Path] = {}
     for path in sorted(paths):
         files.setdefault(series_name(path, *suffixes), path)
@@ -131,28 +131,28 @@ def files_by_name(paths: Iterable[Path], *suffixes: str) -> dict[str, Path]:
 def select_series(
     available: Mapping[str, Source], names: Sequence[str] | None, folder: Path, expected: str
 ) -> list[tuple[str, Source]]:
-    """Pick series by name.
+    """Select series by name.
 
     Parameters
     ----------
     available : mapping of str to object
-        All series that the folder holds.
+        All series of the folder, by name.
     names : sequence of str or None
-        The ones to pick, in this order; None picks all, sorted by name.
+        Names to select, in this order. None selects all, sorted by name.
     folder : Path
         The folder, for error messages.
     expected : str
-        What it should hold, for error messages.
+        Expected contents of the folder, for error messages.
 
     Returns
     -------
     list of (str, object)
-        Names and what they map to.
+        Selected items of `available`.
 
     Raises
     ------
     FileNotFoundError
-        If the folder holds no series at all.
+        If the folder has no series.
     TypeError
         If `names` is a string.
     ValueError

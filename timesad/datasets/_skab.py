@@ -1,4 +1,4 @@
-"""SKAB: experiments on a water-circulation testbed."""
+"""Loader of SKAB: experiments on a water-circulation testbed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from timesad.datasets._tables import labels_of, read_table, timestamps_of, witho
 EXPECTED = "SKAB's folder data/ with EXPERIMENT/NUMBER.csv in it"
 ANOMALY_FREE = "anomaly-free"
 TIME_COLUMN, LABEL_COLUMN, CHANGE_COLUMN = "datetime", "anomaly", "changepoint"
-TRAIN_SIZE = 400
+TRAIN_SIZE = 400  # rows
 DESCRIPTION = """\
 {name}, an experiment of the Skoltech Anomaly Benchmark (SKAB): a pump, a tank and two valves, eight sensors, one row
 a second, one fault.
 
 Source: https://github.com/waico/SKAB, GPL-3.0.
-Fitting: the first {train_size} rows of the same file, as in SKAB's own notebooks. SKAB's separate recording of normal
-operation (anomaly-free.csv) is not used: it was made weeks earlier at another working point.
+Fitting: the first {train_size} rows of the same file, as in SKAB's notebooks. SKAB's separate recording of normal
+operation (anomaly-free.csv) is not used: it was made weeks earlier at another operating point.
 Reference: Katser and Kozitsin, "Skoltech Anomaly Benchmark (SKAB)", Kaggle, 2020, doi:10.34740/KAGGLE/DSV/1693952.
 """
 
@@ -31,27 +31,27 @@ def load_skab(folder: str | os.PathLike[str], *, names: Sequence[str] | None = N
     Parameters
     ----------
     folder : str or path-like
-        A copy of SKAB's repository: ``data/valve1/0.csv`` and the like lie in it.
+        A copy of SKAB's repository, with experiments such as ``data/valve1/0.csv``.
     names : sequence of str, default=None
-        The experiments to load, in this order, as in ``["valve1/0", "other/11"]``. None loads all,
-        by name.
+        Experiments to load, in this order, for example ``["valve1/0", "other/11"]``. None loads
+        all, sorted by name.
 
     Returns
     -------
     list of Bunch
-        In the format of :mod:`timesad.datasets`, and ``timestamps`` (datetime64) and
+        With the keys of :mod:`timesad.datasets`, and ``timestamps`` (datetime64) and
         ``changepoint`` (int, 1 where SKAB marks a change of state), each of shape (n_timestamps,).
-        `train_size` is 400, the rows that SKAB's own notebooks train on. SKAB's separate recording of
-        normal operation is not among them; :func:`~timesad.datasets.load_csv` reads it.
+        `train_size` is 400, as in SKAB's notebooks. The separate recording of normal operation is
+        not included; :func:`~timesad.datasets.load_csv` reads it.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, or no experiment in it.
+        If the folder does not exist or has no experiments.
     TypeError
         If `names` is a string.
     ValueError
-        If a name is not in the folder, or a file is malformed (the error names it).
+        If a name is not in the folder, or if a file is malformed (the message names the file).
 
     References
     ----------

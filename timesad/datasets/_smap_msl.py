@@ -1,4 +1,4 @@
-"""SMAP and MSL: telemetry of two spacecraft, as published with telemanom."""
+"""Loader of SMAP and MSL: telemetry of two spacecraft, published with telemanom."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DESCRIPTION = """\
 {name}, a telemetry channel of the {spacecraft} spacecraft, with one-hot commands beside it.
 
 Source: https://github.com/khundman/telemanom, public data of NASA/JPL.
-Fitting: the first {train_size} rows, the file train/{name}.npy; the rows after them are test/{name}.npy. The two are
-recordings of their own, as `groups` says. Some of the labels are loose.
+Fitting: the first {train_size} rows, the file train/{name}.npy. The rows after them are test/{name}.npy. The two are
+separate recordings, numbered in `groups`. Some labels are imprecise.
 Reference: Hundman et al., "Detecting Spacecraft Anomalies Using LSTMs and Nonparametric Dynamic Thresholding",
 KDD 2018.
 """
@@ -30,12 +30,12 @@ KDD 2018.
 
 @dataclass
 class Channel:
-    """What the file of labels says about one channel: its spacecraft and the test rows that are anomalous.
+    """Labels of one channel.
 
     Parameters
     ----------
     spacecraft : str
-        "SMAP" or "MSL".
+        Spacecraft, "SMAP" or "MSL".
     anomalies : list of list of int
         First and last row of each anomaly in the test recording, both included.
     """
@@ -50,27 +50,27 @@ def load_smap_msl(folder: str | os.PathLike[str], *, names: Sequence[str] | None
     Parameters
     ----------
     folder : str or path-like
-        A copy of telemanom's repository with its data: ``labeled_anomalies.csv``, and ``train/`` and
-        ``test/`` (beside it or in ``data/``) with ``P-1.npy`` and the like.
+        A copy of telemanom's repository with its data: ``labeled_anomalies.csv``, and the folders
+        ``train/`` and ``test/`` (in it or in ``data/``) with files such as ``P-1.npy``.
     names : sequence of str, default=None
-        The channels to load, in this order, as in ``["P-1", "M-3"]``. None loads all that have
-        labels, by name.
+        Channels to load, in this order, for example ``["P-1", "M-3"]``. None loads all channels
+        with labels, sorted by name.
 
     Returns
     -------
     list of Bunch
-        In the format of :mod:`timesad.datasets`: the training recording followed by the test
-        recording. `train_size` is the former's length and `groups` is 0 in it and 1 after it.
-        Channel 0 is the telemetry, the others are commands.
+        With the keys of :mod:`timesad.datasets`. `data` is the training recording followed by the
+        test recording. `train_size` is the length of the training recording; `groups` is 0 in the
+        training rows and 1 in the test rows. Channel 0 is the telemetry, the others are commands.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, or a file is missing in it.
+        If the folder does not exist, or if a file is missing in it.
     TypeError
         If `names` is a string.
     ValueError
-        If a name has no labels, or a file is malformed (the error names it).
+        If a name has no labels, or if a file is malformed (the message names the file).
 
     References
     ----------
@@ -138,7 +138,7 @@ def _read_labels(path: Path) -> dict[str, Channel]:
                 f"{path}: line {row.line} must hold a channel, a spacecraft and anomalies such as [[2149, 2349]], "
                 f"got {row.cells} ({error})."
             ) from error
-        # telemanom lists one channel twice; both lines hold for it.
+        # telemanom lists one channel in two lines; both apply.
         channels.setdefault(name, Channel(spacecraft)).anomalies.extend(anomalies)
     return channels
 
@@ -162,7 +162,7 @@ def _read_recording(path: Path) -> NDArray[np.float64]:
 def _labels(channel: Channel, n_rows: int, directory: Path, name: str) -> NDArray[np.int64]:
     target = np.zeros(n_rows, dtype=np.int64)
     for first, last in channel.anomalies:
-        # Older copies of the file have ends past the last row; a start past it can only be a wrong file.
+        # Older copies of the file have ends after the last row. A start after the last row means a wrong file.
         if not 0 <= first <= last or first >= n_rows:
             raise ValueError(
                 f"{directory / 'labeled_anomalies.csv'} puts an anomaly of {name} at the test rows {first} to {last}, "

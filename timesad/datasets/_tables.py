@@ -1,4 +1,4 @@
-"""Delimited text as arrays; what cannot be read is an error that names the file, the row and the column."""
+"""Reader of delimited text. Errors name the file, the row and the column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of one line of a file, and where they stand.
+    """Cells of one line of a file.
 
     Parameters
     ----------
@@ -34,18 +34,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A file's numbers, column by column.
+    """Columns of a file.
 
     Parameters
     ----------
     path : Path
         The file, for error messages.
     columns : tuple of str
-        Names of the numeric columns, in the file's order.
+        Names of the numeric columns, in the order of the file.
     values : ndarray of shape (n_rows, n_columns), float64
         Finite numbers.
     texts : dict of str to list of str
-        The columns that were asked for as text, each with one entry a row.
+        Text columns by name, one entry per row.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Table:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell can be read as a number (NaN and infinity can)."""
+    """Whether ``float(cell)`` succeeds; "nan" and "inf" are numbers."""
     try:
         float(cell)
     except ValueError:
@@ -76,15 +76,16 @@ def iterate_rows(path: Path, delimiter: str) -> Iterator[Row]:
     Yields
     ------
     Row
-        One for every line; blank lines are accepted at the end of the file only, because a blank
-        line between two rows may be a missing value.
+        One per line. Blank lines are accepted at the end of the file only, because a blank line
+        between two rows may be a missing value.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the file is a folder, is no text, is damaged, or has a blank line between rows.
+        If the path is a folder, or if the file is not text, is damaged or has a blank line between
+        rows.
     """
     blank = 0
     try:
@@ -107,31 +108,31 @@ def _open_text(path: Path) -> TextIO:
         raise FileNotFoundError(f"{path} does not exist. Check the path, and the folder it is relative to.")
     if path.is_dir():
         raise ValueError(f"{path} is a folder, but a file was expected.")
-    # utf-8-sig drops the mark that spreadsheets put before the first column's name.
+    # utf-8-sig drops the byte order mark that spreadsheets write before the first name.
     if path.suffix == ".gz":
         return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
     return path.open(encoding="utf-8-sig", newline="")
 
 
 def parse_header(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
-    """Column names from a file's first line.
+    """Column names from the first line of a file.
 
     Parameters
     ----------
     path : Path
         The file, for error messages.
     cells : sequence of str
-        The cells of its first line.
+        Cells of the first line.
 
     Returns
     -------
     tuple of str
-        The names; a first column without one, as pandas writes for its index, is called "index".
+        Names of the columns. A first column without a name, the index of pandas, is named "index".
 
     Raises
     ------
     ValueError
-        If the line holds only numbers, or a name is missing or comes twice.
+        If all cells are numbers, or if a name is missing or occurs twice.
     """
     if all(is_number(cell) for cell in cells):
         raise ValueError(
@@ -160,22 +161,22 @@ def read_table(
     delimiter : str, default=","
         The character between two cells.
     header : sequence of str, default=None
-        The column names of a file without a header line; None reads them from the first line.
+        Column names of a file without a header line. None reads them from the first line.
     text_columns : sequence of str, default=()
-        Columns to keep as text.
+        Columns to read as text.
 
     Returns
     -------
     Table
-        At least one row.
+        The columns, with at least one row.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If a column to keep as text is missing, there are no rows, a row is longer or shorter than
-        the header, or a cell is no finite number.
+        If a text column is missing, if there are no rows, if a row is longer or shorter than the
+        header, or if a numeric cell is not a finite number.
     """
     rows = iterate_rows(path, delimiter)
     if header is None:
@@ -209,7 +210,7 @@ def _numbers(path: Path, index: int, row: Row, header: Sequence[str], numeric: S
     except ValueError:
         pass
     else:
-        # A sum is finite only if its terms are, and costs a fraction of asking each of them.
+        # A finite sum has finite terms only, and is faster than a check of each term.
         if math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers)):
             return numbers
     for position in numeric:
@@ -225,24 +226,24 @@ def _numbers(path: Path, index: int, row: Row, header: Sequence[str], numeric: S
 
 
 def column_of(table: Table, name: str) -> NDArray[np.float64]:
-    """One numeric column of a table.
+    """Values of one numeric column.
 
     Parameters
     ----------
     table : Table
-        Where to look.
+        The table.
     name : str
-        The column's name as in the file.
+        Name of the column in the file.
 
     Returns
     -------
     ndarray of shape (n_rows,), float64
-        The column's values.
+        The values.
 
     Raises
     ------
     ValueError
-        If the table has no such numeric column.
+        If the table has no numeric column of this name.
     """
     if name not in table.columns:
         raise ValueError(f"{table.path} has no column {name!r}. Its columns are: {', '.join(table.columns)}.")
@@ -250,24 +251,24 @@ def column_of(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def labels_of(table: Table, name: str) -> NDArray[np.int64]:
-    """A column of zeros and ones.
+    """Labels of one column.
 
     Parameters
     ----------
     table : Table
-        Where to look.
+        The table.
     name : str
-        The column's name as in the file.
+        Name of the column in the file.
 
     Returns
     -------
     ndarray of shape (n_rows,), int64
-        1 where the row is anomalous.
+        1 in anomalous rows, 0 elsewhere.
 
     Raises
     ------
     ValueError
-        If the column is missing or holds anything but 0 and 1.
+        If the column is missing or has values other than 0 and 1.
     """
     values = column_of(table, name)
     wrong = np.flatnonzero((values != 0) & (values != 1))
@@ -280,24 +281,24 @@ def labels_of(table: Table, name: str) -> NDArray[np.int64]:
 
 
 def without_columns(table: Table, names: Sequence[str]) -> Table:
-    """The table without some of its numeric columns.
+    """Copy of a table without some of its numeric columns.
 
     Parameters
     ----------
     table : Table
-        What to take from.
+        The table.
     names : sequence of str
-        The columns to leave out.
+        Numeric columns to leave out.
 
     Returns
     -------
     Table
-        A table of its own, values contiguous.
+        New table with contiguous values.
 
     Raises
     ------
     ValueError
-        If no numeric column is left.
+        If no numeric column remains.
     """
     kept = [position for position, name in enumerate(table.columns) if name not in names]
     if not kept:
@@ -307,24 +308,24 @@ def without_columns(table: Table, names: Sequence[str]) -> Table:
 
 
 def timestamps_of(table: Table, name: str) -> NDArray[np.datetime64]:
-    """A text column of dates and times without a time zone, such as ``2014-02-14 14:30:00``.
+    """Dates and times of a text column, without a time zone, for example ``2014-02-14 14:30:00``.
 
     Parameters
     ----------
     table : Table
-        A table that was read with `name` as text.
+        A table with the text column `name`.
     name : str
-        The column's name.
+        Name of the column.
 
     Returns
     -------
     ndarray of shape (n_rows,), datetime64[us]
-        The column's moments.
+        Dates and times.
 
     Raises
     ------
     ValueError
-        If a cell is no such moment.
+        If a cell is not a date or time of this form.
     """
     try:
         return np.array(table.texts[name], dtype="datetime64[us]")

@@ -1,4 +1,4 @@
-"""TSB-AD and TSB-UAD: one file a series, labels in its last column."""
+"""Loaders of TSB-AD and TSB-UAD: one file per series, labels in the last column."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ TSB_AD_DESCRIPTION = """\
 
 Source: https://github.com/TheDatumOrg/TSB-AD (domain {domain}, from {dataset}). The curation is under Apache-2.0;
 values keep the licence of the dataset they come from.
-Fitting: the first {train_size} rows, as the file name says.
+Fitting: the first {train_size} rows, from the file name.
 Reference: Liu and Paparrizos, "The Elephant in the Room: Towards A Reliable Time-Series Anomaly Detection Benchmark",
 NeurIPS 2024.
 """
 
 TSB_UAD_COLUMNS = ("value", "label")
 TSB_UAD_EXPECTED = "TSB-UAD's files NAME.out with value,label lines, plain or with .gz"
-TSB_UAD_TRAIN_FRACTION = 0.1
+TSB_UAD_TRAIN_FRACTION = 0.1  # of the rows
 TSB_UAD_DESCRIPTION = """\
 {name}, a univariate series of TSB-UAD.
 
 Source: https://github.com/TheDatumOrg/TSB-UAD; values keep the licence of the dataset they come from.
-Fitting: the first tenth of the rows, TSB-UAD's ratio for semi-supervised methods. It may hold anomalies.
+Fitting: the first tenth of the rows, TSB-UAD's ratio for semi-supervised methods. It may contain anomalies.
 Reference: Paparrizos et al., "TSB-UAD: An End-to-End Benchmark Suite for Univariate Time-Series Anomaly Detection",
 PVLDB 15(8), 2022.
 """
@@ -42,24 +42,24 @@ def load_tsb_ad(folder: str | os.PathLike[str], *, names: Sequence[str] | None =
     Parameters
     ----------
     folder : str or path-like
-        The folder that holds ``003_MSL_id_2_Sensor_tr_883_1st_1238.csv`` and the like; each file may
-        be gzip-compressed. Files with other names are left alone.
+        Folder of files such as ``003_MSL_id_2_Sensor_tr_883_1st_1238.csv``, plain or
+        gzip-compressed. Files with other names are ignored.
     names : sequence of str, default=None
-        The series to load, in this order: file names without ``.csv``. None loads all, by name.
+        Series to load, in this order: file names without ``.csv``. None loads all, sorted by name.
 
     Returns
     -------
     list of Bunch
-        In the format of :mod:`timesad.datasets`; `train_size` is the file name's ``tr_N``.
+        With the keys of :mod:`timesad.datasets`; `train_size` is ``tr_N`` of the file name.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, or no such file in it.
+        If the folder does not exist or has no such files.
     TypeError
         If `names` is a string.
     ValueError
-        If a name is not in the folder, or a file is malformed (the error names it).
+        If a name is not in the folder, or if a file is malformed (the message names the file).
 
     References
     ----------
@@ -109,25 +109,25 @@ def load_tsb_uad(folder: str | os.PathLike[str], *, names: Sequence[str] | None 
     Parameters
     ----------
     folder : str or path-like
-        The folder that holds ``MBA_ECG805_data.out`` and the like, each with lines ``value,label``
-        and no header; each file may be gzip-compressed.
+        Folder of files such as ``MBA_ECG805_data.out``, plain or gzip-compressed, with lines
+        ``value,label`` and no header.
     names : sequence of str, default=None
-        The series to load, in this order: file names without ``.out``. None loads all, by name.
+        Series to load, in this order: file names without ``.out``. None loads all, sorted by name.
 
     Returns
     -------
     list of Bunch
-        In the format of :mod:`timesad.datasets`. `train_size` is a tenth of the rows, TSB-UAD's
-        training ratio for semi-supervised methods; these rows may hold anomalies.
+        With the keys of :mod:`timesad.datasets`. `train_size` is a tenth of the rows, TSB-UAD's
+        training ratio for semi-supervised methods; these rows may contain anomalies.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, or no such file in it.
+        If the folder does not exist or has no such files.
     TypeError
         If `names` is a string.
     ValueError
-        If a name is not in the folder, or a file is malformed (the error names it).
+        If a name is not in the folder, or if a file is malformed (the message names the file).
 
     References
     ----------

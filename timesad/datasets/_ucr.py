@@ -1,4 +1,4 @@
-"""The UCR anomaly archive: one univariate series a file, split and anomaly in the file's name."""
+"""Loader of the UCR anomaly archive: one univariate series per file, train size and anomaly in the file name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DESCRIPTION = """\
 {name}, a series of the UCR time series anomaly archive.
 
 Source: https://www.cs.ucr.edu/~eamonn/time_series_data_2018/ (Hexagon ML / UCR, 2021), free for research.
-Fitting: the first {train_size} rows, as the file name says. The one anomaly covers the values number {first} to {last},
+Fitting: the first {train_size} rows, from the file name. The only anomaly covers the values number {first} to {last},
 counted from 1, both included.
 Reference: Wu and Keogh, "Current Time Series Anomaly Detection Benchmarks are Flawed and are Creating the Illusion of
 Progress", IEEE TKDE 35(3), 2023.
@@ -32,27 +32,27 @@ def load_ucr_anomaly(folder: str | os.PathLike[str], *, names: Sequence[str] | N
     Parameters
     ----------
     folder : str or path-like
-        The folder that holds ``135_UCR_Anomaly_InternalBleeding16_1200_4187_4199.txt`` and the like
-        (in the full download: ``FilesAreInHere/UCR_Anomaly_FullData``).
+        Folder of files such as ``135_UCR_Anomaly_InternalBleeding16_1200_4187_4199.txt`` (in the
+        full download: ``FilesAreInHere/UCR_Anomaly_FullData``).
     names : sequence of str, default=None
-        The series to load, in this order: file names without ``.txt``. None loads all, by name.
+        Series to load, in this order: file names without ``.txt``. None loads all, sorted by name.
 
     Returns
     -------
     list of Bunch
-        In the format of :mod:`timesad.datasets`. The last three numbers of a file name are
-        `train_size` and the first and last anomalous value; the archive counts from 1, so that
-        ``4187_4199`` labels the rows 4186 to 4198.
+        With the keys of :mod:`timesad.datasets`. The last three numbers of a file name are
+        `train_size` and the first and last anomalous value. The archive counts from 1, so
+        ``4187_4199`` gives the anomalous rows 4186 to 4198.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, or no such file in it.
+        If the folder does not exist or has no such files.
     TypeError
         If `names` is a string.
     ValueError
-        If a name is not in the folder, a file holds anything but finite numbers, or it is shorter
-        than its name says (the error names it).
+        If a name is not in the folder, if a file has anything but finite numbers, or if it is
+        shorter than its name states (the message names the file).
 
     References
     ----------
@@ -98,7 +98,7 @@ def load_ucr_anomaly(folder: str | os.PathLike[str], *, names: Sequence[str] | N
 
 
 def _read_values(path: Path) -> NDArray[np.float64]:
-    """All numbers of a text file: most files of the archive have one a line, a few have all in one line."""
+    """All numbers of a text file. Most files have one number per line, a few have all in one line."""
     try:
         values = np.array(path.read_text(encoding="ascii").split(), dtype=np.float64)
     except ValueError as error:

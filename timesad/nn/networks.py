@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -381,15 +382,15 @@ class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
 
     def associate(self, embedded: Tensor, call: AttentionCall) -> tuple[Tensor, Tensor, list[Any]]:
         """Features of the trunk and of the association, which are the same in a joint network, and the results."""
-        features, side, results = embedded, torch.zeros_like(embedded), []
+        features, attended, results = embedded, [], []
         for index, (block, norm) in enumerate(zip(self.blocks, self.norms, strict=True)):
             features = norm(block(features))
-            attended, result = self.association(index, features.detach() if self.detached else features, call)
+            output, result = self.association(index, features.detach() if self.detached else features, call)
+            attended.append(output)
             results.append(result)
-            if self.detached:
-                side = side + attended / len(self.blocks)
-            else:
-                features = side = attended
+            if not self.detached:
+                features = output
+        side = reduce(torch.add, attended) / len(attended) if self.detached else features
         return features, side, results
 
 

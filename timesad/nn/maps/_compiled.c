@@ -1,11 +1,11 @@
-/* S, P and D of a window's heads on an x86-64 processor, a few rows of one map at a time, and the gradient of the same.
+/* S, P and D of the heads of windows, and their gradients, on an x86-64 processor.
 
-Source of the numbers: `timesad.nn.maps.operations`, which does the same by torch's operations, and whose words are used here.
-A map is one head of one window. Its rows are made in a core's first cache, reduced, and overwritten by the next ones. Threads
-are those of torch: a second set of threads would compete with them, which go on spinning for a while after their own work. */
+Formulas and names are those of `timesad.nn.maps.operations`, which computes the same with torch's operations. A map is one
+head of one window. A few of its rows are computed in a core's first cache, reduced, and overwritten by the next rows. The
+threads are torch's: they spin for a while after their own work, and a second set of threads would compete with them. */
 
 #if !defined(__x86_64__)
-#error "written for x86-64: elsewhere the package is built without it, and torch's operations take its place"
+#error "this code needs x86-64; on other processors the package is built without it and uses torch's operations"
 #endif
 
 #define PY_SSIZE_T_CLEAN
@@ -29,10 +29,10 @@ struct task {
     long batch, time, heads, feature;
     float scale, floor;
     const float *qkv, *precision;               /* (batch, time, 3, head, feature), (batch, head, time) */
-    float *mixed, *discrepancy;                 /* (batch, time, head, feature), (batch, head, time) or NULL: only mixed */
-    const float *from_mixed, *from_discrepancy; /* gradients on mixed and discrepancy */
-    float to_series, to_prior;                  /* the share of D's gradient that S and P feel */
-    float *on_qkv, *on_precision;               /* gradients, of the shapes of qkv and precision */
+    float *mixed, *discrepancy;                 /* (batch, time, head, feature); (batch, head, time), or NULL for mixed alone */
+    const float *from_mixed, *from_discrepancy; /* gradients with respect to mixed and discrepancy */
+    float to_series, to_prior;                  /* factors of D's gradient with respect to S and P */
+    float *on_qkv, *on_precision;               /* gradients with respect to qkv and precision, same shapes */
     void (*work)(const struct task *, long map, float *scratch);
     atomic_long next_map;
     atomic_int out_of_memory;
@@ -48,10 +48,10 @@ struct task {
 #define TARGET __attribute__((target("avx2,fma")))
 #include "_lanes.h"
 
-/* OpenMP's entry for a parallel region, of the library that torch has loaded; NULL where there is none such. */
+/* GNU OpenMP's entry point for a parallel region, from the library that torch loaded; NULL if it loaded another one. */
 static void (*parallel)(void (*)(void *), void *, unsigned n_threads, unsigned flags);
 
-/* What every thread does: take the next map until there is none. */
+/* The work of each thread: take the next map until none is left. */
 static void take_maps(void *data) {
     struct task *t = data;
     const size_t padded = t->time + WIDEST, wide = t->feature + WIDEST;
@@ -71,7 +71,7 @@ static PyObject *run(struct task *t, unsigned n_threads) {
     if (parallel && n_threads > 1) parallel(take_maps, t, n_threads, 0);
     else take_maps(t);
     Py_END_ALLOW_THREADS;
-    /* A thread without memory leaves its maps to the others; only where all lack it, some are left. */
+    /* A thread that cannot allocate leaves its maps to the others. Maps are left only if every thread failed. */
     if (atomic_load(&t->out_of_memory) && atomic_load(&t->next_map) < t->batch * t->heads) return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
@@ -108,7 +108,7 @@ static PyObject *backward(PyObject *module, PyObject *args) {
     return run(&t, n_threads);
 }
 
-/* Floats in a vector, of every width that this processor has and the code is written for; the widest first. */
+/* Floats in a vector, for each vector width that the processor and this code support; the widest first. */
 static PyObject *lanes(PyObject *module, PyObject *nothing) {
     const int narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const int wide = narrow && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
@@ -126,7 +126,7 @@ static PyMethodDef methods[] = {
 };
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_compiled", .m_size = 0, .m_methods = methods};
 
-/* Torch is imported first, so that its OpenMP is there. */
+/* `compiled.py` imports torch first, so its OpenMP library is loaded. */
 PyMODINIT_FUNC PyInit__compiled(void) {
     *(void **)&parallel = dlsym(RTLD_DEFAULT, "GOMP_parallel");
     return PyModule_Create(&definition);

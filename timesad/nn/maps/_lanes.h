@@ -1,8 +1,8 @@
 /* Attention and discrepancy of one map, written for vectors of LANES floats.
 
-Included once for every width: LANES, ROWS and TARGET say which one, and every name ends in the number of lanes. ROWS rows
-of a map are worked on at a time, as many as keep the accumulators of `chunk` in registers. A row of a map has `padded`
-entries, whole vectors; `wide` is a row of features, padded to whole vectors too. What lies beyond `time` is nothing. */
+Included once per vector width, with LANES, ROWS and TARGET defined; each name ends in the number of lanes. ROWS rows of a
+map are computed at a time: the most for which the accumulators of `chunk` fit in registers. Rows of a map have `padded`
+entries and rows of features `wide`, both whole vectors. Entries beyond `time` have share 0. */
 
 #define JOIN_(name, lanes) name##_##lanes
 #define JOIN(name, lanes) JOIN_(name, lanes)
@@ -18,7 +18,7 @@ typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 INLINE vec *L(at)(const float *p) { return (vec *)p; }
 INLINE vec L(all)(float x) { return x - (vec){0}; }
 
-/* The larger one; `b` where either is not a number. */
+/* Elementwise maximum; `b` where `a` or `b` is NaN. */
 INLINE vec L(max)(vec a, vec b) {
 #if LANES == 16
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
@@ -50,10 +50,10 @@ INLINE float L(largest)(vec x) {
     return x[0] > x[1] ? x[0] : x[1];
 }
 
-/* 2^x; smaller x than -100 count as that: a share of it is still a normal number, which processors are fast with. The
-   polynomial of Cephes' exp2f, on [-1/2, 1/2]. */
+/* 2^max(x, -100): the shares stay normal numbers, and operations on denormal ones are slow. The polynomial of Cephes'
+   exp2f, on [-1/2, 1/2]. */
 INLINE vec L(exp2)(vec x) {
-    const float rounder = 12582912.0f; /* 1.5 * 2^23: the sum's low bits are x, rounded */
+    const float rounder = 12582912.0f; /* 1.5 * 2^23: the low bits of the sum are x, rounded */
     x = L(max)(L(all)(-100.0f), x);
     vec shifted = x + rounder, f = x - (shifted - rounder);
     vec p = f * 1.535336188319500e-4f + 1.339887440266574e-3f;
@@ -138,14 +138,15 @@ INLINE void L(turn)(const float *in, long in_step, float *out, long step, long r
         for (long r = rows; r < step; r++) out[c * step + r] = 0;
 }
 
-/* What is added to the last vector of a row of logits, so that nothing beyond `time` has a share. */
+/* Added to the last vector of a row of logits: 0, and -1e30 beyond `time`, which gives those entries share 0. */
 INLINE vec L(beyond)(long time, long padded) {
     vec x;
     for (int l = 0; l < LANES; l++) x[l] = padded - LANES + l < time ? 0.0f : -1e30f;
     return x;
 }
 
-/* Logits to the base 2 -> S, in place, for ROWS rows. Stage by stage: the rows' chains of operations overlap. */
+/* Logits to the base 2 -> S, in place, for ROWS rows. All rows pass one stage before the next, so the processor overlaps
+   their chains of operations. */
 INLINE void L(softmax)(float *s, vec beyond, long padded) {
     float peak[ROWS], share[ROWS];
     for (int r = 0; r < ROWS; r++) {
@@ -165,7 +166,7 @@ INLINE void L(softmax)(float *s, vec beyond, long padded) {
         for (float *x = s + r * padded; x < s + (r + 1) * padded; x += LANES) *L(at)(x) *= share[r];
 }
 
-/* Columns [begin, end), whole vectors, outside of which P of some rows is nothing: 2^-40 of the diagonal or less. */
+/* Columns [begin, end), in whole vectors. Outside them P of these rows is at most 2^-40 of its diagonal and counts as 0. */
 struct L(band) { long begin, end; };
 INLINE struct L(band) L(band_of)(const float *precision, long first, long rows, long time) {
     float least = precision[0];
@@ -176,7 +177,7 @@ INLINE struct L(band) L(band_of)(const float *precision, long first, long rows, 
     return (struct L(band)){(begin > 0 ? begin : 0) / LANES * LANES, padded_to_lanes(end < time ? end : time)};
 }
 
-/* P of so many rows from the i-th on, within their band. */
+/* P of `rows` rows from row i on, within their band. */
 INLINE void L(prior)(float *p, long i, long rows, const float *precision, vec count, vec beyond, struct L(band) band,
                      long padded) {
     for (long r = 0; r < rows; r++) {
@@ -199,7 +200,7 @@ INLINE vec L(counted)(void) {
     return x;
 }
 
-/* S log((S + floor) / floor), summed over the columns [begin, end), where P is nothing. */
+/* Sum of S log((S + floor) / floor) over the columns [begin, end), where P is 0. */
 INLINE vec L(apart)(const float *s, long begin, long end, float floor) {
     const float inverse = 1.0f / floor;
     vec total = {0};
@@ -210,11 +211,11 @@ INLINE vec L(apart)(const float *s, long begin, long end, float floor) {
     return total;
 }
 
-/* Where one map's rows lie in the tensors, and how long they are. */
+/* Offsets and lengths of one map's rows in the tensors. */
 struct L(layout) {
     long time, feature, padded, wide;
-    long step, mixed_step; /* from a row of qkv to the next, and of mixed */
-    long begin, mixed_begin; /* of its first row in qkv, and in mixed */
+    long step, mixed_step; /* floats from one row to the next, in qkv and in mixed */
+    long begin, mixed_begin; /* offsets of its first row, in qkv and in mixed */
     const float *query, *key, *value;
 };
 
@@ -260,7 +261,7 @@ TARGET static void L(forward)(const struct task *t, long map, float *work) {
     }
 }
 
-/* The gradient on S, times S, over the columns [begin, end), where P is nothing; their sum. */
+/* Write S times its gradient over the columns [begin, end), where P is 0; return the sum. */
 INLINE vec L(pull_apart)(const float *s, float *on, long begin, long end, float floor, float on_series) {
     const float inverse = 1.0f / floor;
     vec total = {0};
@@ -322,7 +323,7 @@ TARGET static void L(backward)(const struct task *t, long map, float *work) {
     }
     for (long j = 0; j < m.time; j++) {
         float *to_key = to_query + j * m.step + m.mixed_step;
-        for (long f = 0; f < m.feature; f++) to_key[f] = on_key[j * m.wide + f] / LOG2_E; /* q has LOG2_E in it */
+        for (long f = 0; f < m.feature; f++) to_key[f] = on_key[j * m.wide + f] / LOG2_E; /* q includes the factor LOG2_E */
         memcpy(to_key + m.mixed_step, on_value + j * m.wide, m.feature * sizeof(float));
     }
 }
