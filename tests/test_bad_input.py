@@ -319,7 +319,7 @@ class TestParameters:
         self.assert_refused(NearestWindowsDetector(), waves, changes)
 
     def test_the_anomaly_transformer_has_no_score_with_neighbours(self, waves):
-        with pytest.raises(ValueError, match=r"The 'score' parameter of AnomalyTransformerDetector must be"):
+        with pytest.raises(ValueError, match=r"The 'anomaly_score' parameter of AnomalyTransformerDetector must be"):
             AnomalyTransformerDetector(anomaly_score="reconstruction*neighbors").fit(waves)
 
     @pytest.mark.parametrize("n_periods", [16, 50])
