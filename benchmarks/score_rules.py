@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from timesad import TimesNetDiscrepancyDetector
-from timesad.calibration import TailCalibration, smooth
-from timesad.reconstruction import FINAL_DIVISOR, ReconstructionScorer
+from timesad.calibration import TailCalibration
+from timesad.reconstruction import ReconstructionScorer, smoothed_closeness
 from timesad.row_errors import RowErrors, average_over_windows, window_errors
 from timesad.scoring import SeriesScorer
 from timesad.windows import OverlapAverage, Series
@@ -99,29 +99,27 @@ class RuleScorer:
     Parameters
     ----------
     scorer : ReconstructionScorer
-        Calibrated reconstruction.
+        Of the network.
     rules : sequence of ScoreRule
-    tails : dict of str to list of TailCalibration
-        Of each rule with signs, one for each prior.
+    priors : dict of str to tuple of TailCalibration
+        Calibrated closeness of each rule with signs, one for each prior.
     """
 
     scorer: ReconstructionScorer
     rules: Sequence[ScoreRule]
-    tails: dict[str, list[TailCalibration]]
+    priors: dict[str, tuple[TailCalibration, ...]]
 
     @classmethod
     def fit(
-        cls, network: Any, series: Series, rules: Sequence[ScoreRule], *, stride: int, smoothing: int
-    ) -> RuleScorer:
-        """Calibrate on training rows."""
-        scorer, _ = ReconstructionScorer.fit(
-            network, series, stride=stride, smoothing=smoothing, clean_training=True, device=CPU
-        )
+        cls, scorer: ReconstructionScorer, series: Series, rules: Sequence[ScoreRule]
+    ) -> tuple[RuleScorer, FloatArray]:
+        """Calibrate on training rows, and score them by each rule, (n_rows, n_rules)."""
         fitted = cls(scorer, rules, {})
-        errors, _ = fitted.row_errors(series)
+        errors, product = fitted.row_errors(series)
         for rule in rules:
-            fitted.tails[rule.name] = [TailCalibration.fit(row) for row in fitted.closeness(rule, errors, series)]
-        return fitted
+            closeness = smoothed_closeness(signed(errors, rule), series, scorer.smoothing) if rule.signs else []
+            fitted.priors[rule.name] = tuple(TailCalibration.fit(column) for column in closeness)
+        return fitted, fitted.columns(errors, product, series)
 
     def row_errors(self, series: Series) -> tuple[RowErrors, FloatArray]:
         """Row errors, and the paper's product averaged over windows, (n_rows,)."""
@@ -137,27 +135,26 @@ class RuleScorer:
         errors = average_over_windows(batches, self.scorer.positions, len(series), series.n_channels)
         return errors, product.average()[:, 0].astype(np.float64)
 
-    def closeness(self, rule: ScoreRule, errors: RowErrors, series: Series) -> list[FloatArray]:
-        """Smoothed closeness to each prior, (n_rows,) each, with the rule's signs."""
-        if not rule.signs:
-            return []
-        signed = errors.closeness.astype(np.float64) * np.array(rule.signs)
-        return [smooth(column, self.scorer.smoothing, series.borders) for column in signed.T]
-
     def __call__(self, series: Series) -> FloatArray:
         """A column of scores for each rule, (n_rows, n_rules)."""
-        errors, product = self.row_errors(series)
+        return self.columns(*self.row_errors(series), series)
+
+    def columns(self, errors: RowErrors, product: FloatArray, series: Series) -> FloatArray:
+        """The scores from row errors, (n_rows, n_rules)."""
         reconstruction = self.scorer.parts(errors, series).score
-        final = self.scorer.smoothing // FINAL_DIVISOR
         columns = []
         for rule in self.rules:
             score = product if rule.product else reconstruction * rule.reconstruction
             if rule.signs:
-                pairs = zip(self.tails[rule.name], self.closeness(rule, errors, series), strict=True)
-                parts = [smooth(tail(row), final, series.borders) for tail, row in pairs]
-                score = score + np.sum(parts, axis=0) / len(parts)
+                calibrated = replace(self.scorer, priors=self.priors[rule.name])
+                score = score + calibrated.discrepancy(signed(errors, rule), series)
             columns.append(score)
         return np.column_stack(columns)
+
+
+def signed(errors: RowErrors, rule: ScoreRule) -> RowErrors:
+    """Row errors with the closeness times the rule's signs."""
+    return errors._replace(closeness=errors.closeness * np.array(rule.signs))
 
 
 @dataclass
@@ -180,11 +177,8 @@ class EveryRule:
     def fit(self, X: FloatArray) -> EveryRule:
         """Train on X (n_timestamps, n_channels) and score its rows by every rule, (n_timestamps, n_rules)."""
         self.detector.fit(X)
-        series, settings = one_series(self.detector, X), self.detector.scorer_.settings
-        self.scorer_ = RuleScorer.fit(
-            self.detector.network_, series, self.rules, stride=settings.stride, smoothing=settings.smoothing
-        )
-        self.decision_scores_ = self.scorer_(series)
+        series, reconstruction = one_series(self.detector, X), self.detector.scorer_.reconstruction
+        self.scorer_, self.decision_scores_ = RuleScorer.fit(reconstruction, series, self.rules)
         return self
 
     def decision_function(self, X: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -67,6 +68,12 @@ class TestScoreSettings:
     def test_names_of_scores(self):
         names = {RECONSTRUCTION, NEIGHBORS, RECONSTRUCTION_AND_NEIGHBORS, RECONSTRUCTION_PLUS_DISCREPANCY}
         assert names == {"reconstruction", "neighbors", "reconstruction*neighbors", "reconstruction+discrepancy"}
+
+
+@pytest.mark.parametrize(("score", "network"), [(NEIGHBORS, "a network"), (RECONSTRUCTION_AND_NEIGHBORS, None)])
+def test_a_score_and_a_network_that_do_not_fit_are_refused(score, network):
+    with pytest.raises(ValueError, match=rf"score='{re.escape(score)}' with .*needs a network"):
+        SeriesScorer.fit(network, noise(64), ScoreSettings(score, 8, 4), "cpu")
 
 
 def noise(n_rows, seed=0):

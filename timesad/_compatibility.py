@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import signature
-from typing import Any
+from typing import Any, NoReturn
 
 from .exceptions import IncompatiblePickleError
 
@@ -58,7 +58,7 @@ def check_layout(detector_class: type, state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name != LAYOUT_KEY}
 
 
-def raise_incompatible(name: str, layout: int | None) -> None:
+def raise_incompatible(name: str, layout: int | None) -> NoReturn:
     """Raise the error, with the remedies."""
     raise IncompatiblePickleError(
         f"This pickle of {name} has layout {layout or 1}, and this version of timesad reads layout {LAYOUT}. Fit the "

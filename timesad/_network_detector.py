@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -15,9 +16,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._base import BaseSeriesDetector
 from .exceptions import TrainingError
-from .nn.association import LocalPrior
+from .nn.association import LocalPrior, Prior
 from .nn.networks import AssociationSettings, BlockSettings, ReconstructionNetwork, WindowSettings
 from .periods import find_periods
+from .reconstruction import ReconstructionScorer
 from .scoring import RECONSTRUCTION, RECONSTRUCTION_PLUS_DISCREPANCY, ScoreSettings, SeriesScorer
 from .training import MINIMAX, RECONSTRUCT, Phase, TrainingSettings, train_network
 from .windows import Series
@@ -91,9 +93,12 @@ class BaseNetworkDetector(BaseSeriesDetector):
     @property
     def network_(self) -> ReconstructionNetwork:
         """The trained network, in evaluation mode."""
-        reconstruction = self.scorer_.reconstruction
+        return self._reconstruction().network
+
+    def _reconstruction(self) -> ReconstructionScorer:
+        reconstruction: ReconstructionScorer | None = self.scorer_.reconstruction
         assert reconstruction is not None, "a detector with a network has a reconstruction"
-        return reconstruction.network
+        return reconstruction
 
     def _fit_scorer(self, series: Series, device: torch.device) -> tuple[SeriesScorer, NDArray[np.float64]]:
         seed = self._draw_seed()
@@ -123,8 +128,8 @@ class BaseNetworkDetector(BaseSeriesDetector):
         """State for pickle and copy, with the network on the CPU: a machine without the accelerator can load it."""
         state = super().__getstate__()
         if "scorer_" in state:
-            state["scorer_"] = copy.deepcopy(state["scorer_"])
-            state["scorer_"].reconstruction.network.cpu()
+            on_cpu = replace(self._reconstruction(), network=copy.deepcopy(self.network_).cpu())
+            state["scorer_"] = replace(self.scorer_, reconstruction=on_cpu)
         return state
 
 
@@ -192,6 +197,6 @@ class AssociationsMixin(BaseNetworkDetector):
         """The anomaly attentions."""
         return AssociationSettings(self.n_layers, self.n_heads, self._priors)
 
-    def _priors(self) -> list[Any]:
+    def _priors(self) -> list[Prior]:
         """Build the prior associations of one layer."""
         return [LocalPrior(self.window_size)]

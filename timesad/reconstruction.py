@@ -20,7 +20,7 @@ from .nn.networks import AssociatingNetwork, ReconstructionNetwork
 from .row_errors import PositionCalibration, RowErrors, WindowErrors, average_over_windows, window_errors
 from .windows import Series
 
-__all__ = ["ReconstructionParts", "ReconstructionScorer"]
+__all__ = ["ReconstructionParts", "ReconstructionScorer", "smoothed_closeness"]
 
 CALIBRATION_WINDOWS = 512  # evenly spaced training windows for the position calibration, at most
 NEAR_DIVISOR = 2  # near horizon = smoothing // NEAR_DIVISOR rows
@@ -126,6 +126,11 @@ def channel_columns(errors: RowErrors, series: Series, channel: int) -> tuple[ND
     return tuple(column.astype(np.float64) for column in columns)
 
 
+def smoothed_closeness(errors: RowErrors, series: Series, smoothing: int) -> list[NDArray[np.float64]]:
+    """Moving average of the closeness to each prior, (n_rows,) each."""
+    return [smooth(closeness.astype(np.float64), smoothing, series.borders) for closeness in errors.closeness.T]
+
+
 def blend(near: NDArray[np.float64], wide: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weighted mean of both horizons."""
     return NEAR_WEIGHT * near + (1 - NEAR_WEIGHT) * wide
@@ -204,8 +209,7 @@ class ReconstructionScorer:
                 ChannelScorer.fit(errors, series, channel, smoothing, n_blocks) for channel in range(series.n_channels)
             ),
             tuple(
-                TailCalibration.fit(smooth(closeness.astype(np.float64), smoothing, series.borders), n_blocks)
-                for closeness in errors.closeness.T
+                TailCalibration.fit(closeness, n_blocks) for closeness in smoothed_closeness(errors, series, smoothing)
             ),
         )
         return scorer, scorer.parts(errors, series)
@@ -262,13 +266,8 @@ class ReconstructionScorer:
 
     def discrepancy(self, errors: RowErrors, series: Series) -> NDArray[np.float64]:
         """Calibrated closeness of S and P, mean over priors, (n_rows,): a small discrepancy is abnormal."""
-        columns = [
-            smooth(
-                tail(smooth(closeness.astype(np.float64), self.smoothing, series.borders)),
-                self.smoothing // FINAL_DIVISOR,
-                series.borders,
-            )
-            for tail, closeness in zip(self.priors, errors.closeness.T, strict=True)
-        ]
+        final = self.smoothing // FINAL_DIVISOR
+        pairs = zip(self.priors, smoothed_closeness(errors, series, self.smoothing), strict=True)
+        columns = [smooth(tail(closeness), final, series.borders) for tail, closeness in pairs]
         total: NDArray[np.float64] = np.sum(columns, axis=0) / len(columns)
         return total

@@ -147,9 +147,14 @@ class SeriesScorer:
 
         Raises
         ------
+        ValueError
+            If the score needs a network and there is none, or the reverse.
         FloatingPointError
             If the network reconstructs a row as NaN or infinity.
         """
+        if settings.uses_network != (network is not None):
+            given = "no network" if network is None else "a network"
+            raise ValueError(f"score={settings.score!r} with {given}: every score but {NEIGHBORS!r} needs a network.")
         device = torch.device(device)
         reconstruction = parts = neighbors = distance = None
         if network is not None:
