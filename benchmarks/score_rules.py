@@ -55,8 +55,8 @@ class ScoreVariants:
             SeriesScorer.fit(self.detector.network_, series, replace(settings, **changes), CPU)
             for changes in self.variants.values()
         ]
-        self.scorers_ = [scorer for scorer, _ in fitted]
-        self.decision_scores_ = np.column_stack([scores for _, scores in fitted])
+        self.scorers_ = [scorer for scorer, _, _ in fitted]
+        self.decision_scores_ = np.column_stack([scores for _, scores, _ in fitted])
         return self
 
     def decision_function(self, X: FloatArray) -> FloatArray:

@@ -8,6 +8,7 @@ import torch
 
 import timesad.neighbors
 from timesad.calibration import TailCalibration, smooth
+from timesad.local_evidence import local_columns
 from timesad.neighbors import (
     ChannelCalibration,
     ChannelDistances,
@@ -32,7 +33,7 @@ def fit_training(series, max_windows=1000, n_neighbors=N_NEIGHBORS):
 
 def columns_of(channels):
     """Distances of the windows and of the rows, (n_rows, n_channels) each."""
-    window, row = zip(*channels, strict=True)
+    window, row, _ = zip(*channels, strict=True)
     return np.column_stack(window), np.column_stack(row)
 
 
@@ -209,21 +210,48 @@ class TestRootDistances:
         np.testing.assert_allclose(far, np.repeat([1.0, 3.0], 10))
 
 
+class TestDeviation:
+    def test_is_the_signed_difference_from_the_neighbours(self):
+        """Training rows are 0; a rise of 3 and a drop of 2 in channel 1 keep their signs."""
+        training = fit_training(series_of(np.zeros((100, 2), dtype=np.float32)))
+        new = np.zeros((40, 2), dtype=np.float32)
+        new[10:14, 1], new[30, 1] = 3.0, -2.0
+        windows = series_of(new).windows(WINDOW, 1)
+        first, second = training.distances(windows, "cpu", signed=True)
+        np.testing.assert_allclose(first.deviation, 0.0)
+        np.testing.assert_allclose(second.deviation, new[:, 1])
+        assert [one.deviation for one in training.distances(windows, "cpu")] == [None, None]
+
+    def test_local_evidence_is_calibrated_like_the_row_distance(self, train, new):
+        series, rows = series_of(train), series_of(new)
+        scorer, _, training_local = fit_scorer(series, smoothing=4)
+        score, local = scorer.with_local(rows, "cpu")
+        np.testing.assert_array_equal(score, scorer(rows, "cpu"))
+        found = list(scorer.training.distances(rows.windows(WINDOW, 1), "cpu", signed=True))
+        columns = np.array(
+            [
+                [tail(column) for tail, column in zip(one.local, local_columns(d.row, 4, rows.borders), strict=True)]
+                for one, d in zip(scorer.channels, found, strict=True)
+            ]
+        )  # (channel, horizon, row)
+        np.testing.assert_array_equal(local.largest, columns.max(axis=0).T)
+        np.testing.assert_array_equal(local.channel, columns[:, -1].argmax(axis=0))
+        deviations = np.column_stack([d.deviation for d in found])
+        np.testing.assert_array_equal(local.deviation, deviations[np.arange(len(new)), local.channel])
+        assert training_local.largest.shape == (len(train), 3)
+
+
 class TestChannelCalibration:
     def test_centers_without_self_matches_and_heights_with_them(self):
         rows = np.arange(1001.0)  # median 500, tail 995.5
-        outside = RootDistances(rows + 7.0, rows + 8.0, rows + 9.0)
-        every = RootDistances(rows, 2.0 * rows, 4.0 * rows)
-        calibration = ChannelCalibration.fit(outside, every)
-        assert calibration == (
-            TailCalibration(507.0, 495.5),
-            TailCalibration(508.0, 991.0),
-            TailCalibration(509.0, 1982.0),
-        )
+        outside, every = ChannelDistances((rows + 7) ** 2, (rows + 8) ** 2), ChannelDistances(rows**2, (2 * rows) ** 2)
+        calibration = ChannelCalibration.fit(outside, every, 1, np.array([0, 1001]))
+        row = TailCalibration(508.0, 991.0)
+        assert calibration == (TailCalibration(507.0, 495.5), row, row, (row, row, row))
 
     def test_score_is_half_the_window_and_half_the_larger_row_distance(self):
         calibration = ChannelCalibration(
-            TailCalibration(1.0, 2.0), TailCalibration(0.0, 1.0), TailCalibration(0.0, 10.0)
+            TailCalibration(1.0, 2.0), TailCalibration(0.0, 1.0), TailCalibration(0.0, 10.0), ()
         )
         found = calibration(RootDistances(np.array([9.0, 9.0]), np.array([2.0, 1.0]), np.array([10.0, 60.0])))
         assert found.tolist() == [(4 + 2) / 2, (4 + 6) / 2]
@@ -238,7 +266,7 @@ def fit_scorer(series, smoothing=5, stride=1, **settings):
 class TestNeighborScorer:
     def test_score_is_the_definition(self, train, new):
         series, rows = series_of(train, 150), series_of(new, 40)
-        scorer, training_scores = fit_scorer(series, stride=3)
+        scorer, training_scores, _ = fit_scorer(series, stride=3)
         outside, every = self_join(scorer.training, series, 3)
         found = distances(scorer.training, rows, 3)
 
@@ -258,7 +286,7 @@ class TestNeighborScorer:
 
     def test_explain_gives_the_score_to_the_channel_that_set_it(self, train, new):
         new[40:52, 2] += 8.0
-        scorer, _ = fit_scorer(series_of(train))
+        scorer, *_ = fit_scorer(series_of(train))
         parts = scorer.explain(series_of(new), "cpu")
         np.testing.assert_array_equal(parts.score, scorer(series_of(new), "cpu"))
         np.testing.assert_array_equal(parts.by_channel.sum(axis=1), parts.score)
@@ -274,9 +302,9 @@ class TestNeighborScorer:
         """The anomaly is near itself. Heights without self-matches would be more than twice as large."""
         rows = np.random.default_rng(0).normal(size=(600, 1)).astype(np.float32)
         rows[200:260, 0] += 20.0 * np.hanning(60).astype(np.float32)
-        scorer, training_scores = fit_scorer(series_of(rows))
+        scorer, training_scores, _ = fit_scorer(series_of(rows))
         (outside, _), *_ = scorer.training.self_join(series_of(rows).windows(WINDOW, 1), "cpu")
-        for kind, root in zip(scorer.channels[0], RootDistances.of(outside, 5, np.array([0, 600])), strict=True):
+        for kind, root in zip(scorer.channels[0][:3], RootDistances.of(outside, 5, np.array([0, 600])), strict=True):
             assert TailCalibration.fit(root).height > 2 * kind.height
         assert training_scores[210:250].min() > 3
 
@@ -285,12 +313,12 @@ class TestNeighborScorer:
         once = np.zeros((400, 1))
         once[200:260, 0] = 5.0 * np.hanning(60)
         train, again = series_of(once.astype(np.float32)), series_of((once + noise).astype(np.float32))
-        scorer, training_scores = fit_scorer(train)
+        scorer, training_scores, _ = fit_scorer(train)
         assert scorer(again, "cpu")[225:235].max() < 0.2 * training_scores[225:235].min()
 
     def test_training_scores_do_not_change_with_other_calls(self, train):
         series = series_of(train)
-        scorer, training_scores = fit_scorer(series)
+        scorer, training_scores, _ = fit_scorer(series)
         before = training_scores.copy()
         scorer(series, torch.device("cpu"))
         np.testing.assert_array_equal(training_scores, before)
@@ -299,7 +327,7 @@ class TestNeighborScorer:
     def test_computes_on_the_device(self, train):
         """Tensors on the device "meta" have no values: any read of a result fails."""
         series = series_of(train)
-        scorer, _ = fit_scorer(series)
+        scorer, *_ = fit_scorer(series)
         windows = series.windows(WINDOW, 1)
         for call in (
             lambda: list(scorer.training.distances(windows, "meta")),

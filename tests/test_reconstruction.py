@@ -23,11 +23,12 @@ def series_of(*columns):
 def row_errors(mean, geometric_mean, closeness=None):
     mean, geometric_mean = (np.atleast_2d(rows).T.astype(np.float32) for rows in (mean, geometric_mean))
     empty = np.empty((len(mean), 0), dtype=np.float32)
-    return RowErrors(mean, geometric_mean, empty if closeness is None else np.float32(closeness))
+    return RowErrors(mean, geometric_mean, empty if closeness is None else np.float32(closeness), np.zeros_like(mean))
 
 
 IDENTITY = TailCalibration(0.0, 1.0)
-PLAIN = ChannelScorer(HorizonScorer(1, IDENTITY, IDENTITY), HorizonScorer(1, IDENTITY, IDENTITY))
+LOCAL = (IDENTITY,) * 3
+PLAIN = ChannelScorer(HorizonScorer(1, IDENTITY, IDENTITY), HorizonScorer(1, IDENTITY, IDENTITY), LOCAL)
 
 
 class TestHorizonScorer:
@@ -56,6 +57,7 @@ class TestChannelScorer:
         scorer = ChannelScorer(
             HorizonScorer(1, IDENTITY, TailCalibration(0.0, 2.0)),
             HorizonScorer(1, TailCalibration(1.0, 2.0), TailCalibration(0.0, 4.0)),
+            LOCAL,
         )
         error, level = scorer(row_errors([9.0], [4.0]), series_of([-3.0]), 0)
         np.testing.assert_allclose(error, 2 * 2 / 3 + 1 * 1 / 3)
@@ -76,7 +78,7 @@ class TestChannelScorer:
     def test_scores_its_own_channel_within_borders(self):
         errors = row_errors([[0, 0, 0, 0], [1, 1, 9, 9]], [[0, 0, 0, 0], [4, 4, 16, 16]])
         series = Series(np.float32([[0, 2], [0, 2], [0, 4], [0, 4]]), np.array([0, 2, 4]))
-        scorer = ChannelScorer(HorizonScorer(2, IDENTITY, IDENTITY), HorizonScorer(2, IDENTITY, IDENTITY))
+        scorer = ChannelScorer(HorizonScorer(2, IDENTITY, IDENTITY), HorizonScorer(2, IDENTITY, IDENTITY), LOCAL)
         error, level = scorer(errors, series, 1)
         np.testing.assert_allclose(error, np.array([5, 5, 11, 11]) / 3)
         np.testing.assert_allclose(level, [2, 2, 4, 4])
@@ -160,7 +162,7 @@ class TestReconstructionScorer:
         """Positions from 512 evenly spaced windows, channels from all; four blocks if anomalies may be in training."""
         network = network_class([1.0, 0.5, 0.5, 1.0], n_channels=2)
         associated = network_class is FixedAssociations
-        scorer, parts = fit(network, series, clean_training=clean_training)
+        scorer, parts, _ = fit(network, series, clean_training=clean_training)
         windows = series.windows(4, 1)
         some, every = (
             list(window_errors(network, chosen, CPU, with_discrepancy=associated))
@@ -183,12 +185,12 @@ class TestReconstructionScorer:
     def test_few_windows_are_all_calibrated(self, n_rows):
         """515 rows hold 512 windows, which are run once; 516 rows hold one more."""
         series = series_of(np.random.default_rng(0).normal(size=n_rows))
-        scorer, parts = fit(FixedNetwork([1.0, 0.5, 0.5, 1.0]), series)
+        scorer, parts, _ = fit(FixedNetwork([1.0, 0.5, 0.5, 1.0]), series)
         np.testing.assert_array_equal(parts.score, scorer(series, CPU, with_discrepancy=False).score)
 
     @pytest.mark.parametrize("stride", [1, 3])
     def test_training_rows_are_scored_as_any_rows(self, series, stride):
-        scorer, parts = fit(FixedAssociations([1.0, 0.5, 0.5, 1.0], n_channels=2), series, stride=stride)
+        scorer, parts, _ = fit(FixedAssociations([1.0, 0.5, 0.5, 1.0], n_channels=2), series, stride=stride)
         again = scorer(series, CPU, with_discrepancy=True, by_channel=True)
         for name in ("error", "level", "discrepancy"):
             np.testing.assert_array_equal(getattr(parts, name), getattr(again, name))
@@ -203,14 +205,14 @@ class TestReconstructionScorer:
         """Windows of 2 rows side by side: errors of both positions are levelled to the same row errors."""
         network = FixedNetwork([1.0, 3.0])
         series = series_of(np.tile([1.0, -1.0], 50))
-        beside, _ = fit(network, series, 1, stride=2)
+        beside, *_ = fit(network, series, 1, stride=2)
         np.testing.assert_allclose(beside.positions.error, [0.2, 1.8])
         assert beside.channels[0].wide.error.center == pytest.approx(np.sqrt(5))
 
     def test_typical_errors_by_position_are_divided_out(self):
         """Rows of equal size score alike, although the network misses edges by three times as much."""
         series = series_of(np.tile([1.0, -1.0], 50))
-        _, parts = fit(FixedNetwork([3.0, 1.0, 1.0, 3.0]), series, 1)
+        _, parts, _ = fit(FixedNetwork([3.0, 1.0, 1.0, 3.0]), series, 1)
         np.testing.assert_allclose(parts.error, 0, atol=1e-4)
 
     def test_nan_is_an_error(self, series):
@@ -220,7 +222,7 @@ class TestReconstructionScorer:
 
     def test_network_moves_to_the_device(self, series):
         network = FixedNetwork([1.0, 0.5, 0.5, 1.0], n_channels=2)
-        scorer, _ = fit(network, series)
+        scorer, *_ = fit(network, series)
         devices = []
         network.to = devices.append
         scorer(series, CPU, with_discrepancy=False)

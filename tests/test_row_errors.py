@@ -9,6 +9,7 @@ import torch
 from timesad.nn.networks import NetworkOutput, ReconstructionNetwork, WindowSettings
 from timesad.row_errors import (
     PositionCalibration,
+    RowErrors,
     WindowErrors,
     average_over_windows,
     batch_errors,
@@ -43,21 +44,21 @@ class TestBatchErrors:
     def test_an_error_comes_from_the_pass_that_hides_the_row(self):
         network = PassNetwork(4, 2, [1.0, 2.0, 3.0, 4.0])
         x = torch.randn(3, 4, 1, generator=torch.Generator().manual_seed(0)).double()
-        squared_error, discrepancy = batch_errors(network, x, with_discrepancy=False)
-        torch.testing.assert_close(squared_error[..., 0], torch.tensor([[1.0, 4.0, 9.0, 16.0]] * 3).double())
+        deviation, discrepancy = batch_errors(network, x, with_discrepancy=False)
+        torch.testing.assert_close(deviation.square()[..., 0], torch.tensor([[1.0, 4.0, 9.0, 16.0]] * 3).double())
         assert discrepancy is None
         assert network.n_passes == 2
 
     def test_without_masks_the_network_runs_once(self):
         network = PassNetwork(4, 0, [1.0, 2.0, 3.0, 4.0])
-        squared_error, _ = batch_errors(network, torch.zeros(2, 4, 1), with_discrepancy=False)
-        assert squared_error[..., 0].tolist() == [[1.0, 4.0, 9.0, 16.0]] * 2
+        deviation, _ = batch_errors(network, torch.zeros(2, 4, 1), with_discrepancy=False)
+        assert deviation.square()[..., 0].tolist() == [[1.0, 4.0, 9.0, 16.0]] * 2
         assert network.n_passes == 1
 
     def test_discrepancy_is_the_mean_over_passes(self):
         network = PassNetwork(4, 4, [1.0] * 4)
-        squared_error, discrepancy = batch_errors(network, torch.zeros(2, 4, 1), with_discrepancy=True)
-        assert squared_error[..., 0].tolist() == [[1.0] * 4] * 2
+        deviation, discrepancy = batch_errors(network, torch.zeros(2, 4, 1), with_discrepancy=True)
+        assert deviation.square()[..., 0].tolist() == [[1.0] * 4] * 2
         assert discrepancy[..., 0].tolist() == [[0.5] * 4] * 2
         assert network.n_passes == 4
 
@@ -84,9 +85,9 @@ def positions(error, center=0.0, spread=1.0, n_priors=1):
 
 
 def batch(squared_error, discrepancy=None, starts=None):
-    squared_error = torch.tensor(squared_error, dtype=torch.float32)
-    starts = np.arange(len(squared_error)) if starts is None else np.array(starts)
-    return WindowErrors(starts, squared_error, None if discrepancy is None else torch.tensor(discrepancy))
+    deviation = torch.tensor(squared_error, dtype=torch.float32).sqrt()
+    starts = np.arange(len(deviation)) if starts is None else np.array(starts)
+    return WindowErrors(starts, deviation, None if discrepancy is None else torch.tensor(discrepancy))
 
 
 class TestPositionCalibration:
@@ -169,6 +170,38 @@ class TestAverageOverWindows:
         )
         assert errors.closeness.tolist() == [[1.5]]
 
+    def test_deviations_are_averaged_on_request(self):
+        """Deviations 2 and -4 of row 0; its mean error is 10."""
+        batches = [WindowErrors(np.array([0, 0]), torch.tensor([[[2.0, 1.0]], [[-4.0, 1.0]]]))]
+        errors = average_over_windows(batches, positions([1.0]), 1, 2, signed=True)
+        assert errors.deviation.tolist() == [[-1.0, 1.0]]
+        np.testing.assert_allclose(errors.mean, [[10, 1]])
+        assert average_over_windows(batches, positions([1.0]), 1, 2).deviation.shape == (1, 0)
+
     def test_needs_a_window(self):
         with pytest.raises(AssertionError, match="^a series has at least one window$"):
             average_over_windows([], positions([1.0]), 1, 1)
+
+
+class TestAsUnseen:
+    """Geometric means 1 and 2 in the trained rows, 4 and 1 in the held-out ones."""
+
+    @pytest.fixture
+    def errors(self):
+        rows = np.float32([[1.0, 2.0], [1.0, 2.0], [2.0, 1.0]])
+        return RowErrors(3 * rows, rows, np.ones((3, 1), np.float32), np.ones((3, 2), np.float32))
+
+    def test_errors_of_trained_rows_grow_to_those_of_held_out_rows(self, errors):
+        found = errors.as_unseen(np.array([False, False, True]))
+        np.testing.assert_allclose(found.geometric_mean, [[2, 2], [2, 2], [2, 1]], rtol=1e-6)
+        np.testing.assert_allclose(found.mean, 3 * found.geometric_mean, rtol=1e-6)
+        np.testing.assert_array_equal(found.closeness, errors.closeness)
+        np.testing.assert_array_equal(found.deviation, errors.deviation)
+
+    def test_the_factor_is_at_most_four(self, errors):
+        changed = errors._replace(geometric_mean=errors.geometric_mean * np.float32([[1], [1], [100]]))
+        assert changed.as_unseen(np.array([False, False, True])).mean[0, 0] == pytest.approx(12.0)
+
+    @pytest.mark.parametrize("held_out", [True, False])
+    def test_without_both_kinds_of_rows_nothing_changes(self, errors, held_out):
+        assert errors.as_unseen(np.full(3, held_out)) is errors

@@ -93,15 +93,15 @@ class TestSeriesScorer:
     @pytest.mark.parametrize("clean_training", [True, False])
     def test_fits_both_parts_with_the_settings(self, clean_training):
         series = noise(300)
-        scorer, training_scores = fit(
+        scorer, training_scores, _ = fit(
             RECONSTRUCTION_AND_NEIGHBORS, series, clean_training=clean_training, n_neighbors=3, max_windows=50
         )
         network = scorer.reconstruction.network
-        reconstruction, parts = ReconstructionScorer.fit(
+        reconstruction, parts, _ = ReconstructionScorer.fit(
             network, series, stride=2, smoothing=4, clean_training=clean_training, device=CPU
         )
         training = TrainingWindows.fit(series, window_size=16, n_neighbors=3, max_windows=50)
-        neighbors, distance = NeighborScorer.fit(training, series, stride=2, smoothing=4, device=CPU)
+        neighbors, distance, _ = NeighborScorer.fit(training, series, stride=2, smoothing=4, device=CPU)
         assert scorer.reconstruction.channels == reconstruction.channels
         assert scorer.neighbors.channels == neighbors.channels
         np.testing.assert_array_equal(scorer.neighbors.training.positions, training.positions)
@@ -119,9 +119,9 @@ class TestSeriesScorer:
     def test_neighbors_of_a_short_series_count_less(self, n_rows, n_neighbors, weight):
         """The weight is clip(n_rows / 16 - n_neighbors, 0, 1)."""
         series = noise(n_rows) if n_rows > 60 else Series(noise(n_rows).values, np.array([0, n_rows]))
-        scorer, training_scores = fit(RECONSTRUCTION_AND_NEIGHBORS, series, n_neighbors=n_neighbors)
+        scorer, training_scores, _ = fit(RECONSTRUCTION_AND_NEIGHBORS, series, n_neighbors=n_neighbors)
         assert scorer.neighbors_weight == weight
-        _, parts = ReconstructionScorer.fit(
+        _, parts, _ = ReconstructionScorer.fit(
             scorer.reconstruction.network, series, stride=2, smoothing=4, clean_training=True, device=CPU
         )
         explained = scorer.explain(series, "cpu")
@@ -131,10 +131,10 @@ class TestSeriesScorer:
 
     def test_neighbors_alone_need_no_network(self):
         series, new = noise(200), noise(90, seed=1)
-        scorer, training_scores = fit(NEIGHBORS, series)
+        scorer, training_scores, _ = fit(NEIGHBORS, series)
         assert scorer.reconstruction is None
         training = TrainingWindows.fit(series, window_size=16, n_neighbors=5, max_windows=4096)
-        expected, training_expected = NeighborScorer.fit(training, series, stride=2, smoothing=4, device=CPU)
+        expected, training_expected, _ = NeighborScorer.fit(training, series, stride=2, smoothing=4, device=CPU)
         np.testing.assert_array_equal(training_scores, training_expected)
         np.testing.assert_array_equal(scorer.score(new, "cpu"), expected(new, CPU))
         explained = scorer.explain(new, "cpu")
@@ -153,7 +153,7 @@ class TestSeriesScorer:
     )
     def test_parts_add_up_to_the_score(self, score, network_class, discrepancy):
         series, new = noise(300), noise(90, seed=1)
-        scorer, training_scores = fit(score, series, network_class)
+        scorer, training_scores, _ = fit(score, series, network_class)
         parts = scorer.explain(new, "cpu")
         np.testing.assert_array_equal(parts.score, scorer.score(new, "cpu"))
         total = parts.reconstruction + parts.level
@@ -172,7 +172,7 @@ class TestSeriesScorer:
     def test_computes_on_the_device(self):
         """Tensors on the device "meta" have no values: any read of a result fails."""
         series, settings = noise(300), ScoreSettings(NEIGHBORS, 16, 4)
-        scorer, _ = fit(NEIGHBORS, series)
+        scorer, *_ = fit(NEIGHBORS, series)
         for call in (
             lambda: SeriesScorer.fit(None, series, settings, "meta"),
             lambda: scorer.score(series, "meta"),
@@ -182,12 +182,12 @@ class TestSeriesScorer:
                 call()
 
     def test_associations_run_only_for_the_score_that_contains_them(self):
-        scorer, _ = fit(RECONSTRUCTION, noise(300), FixedAssociations)
+        scorer, *_ = fit(RECONSTRUCTION, noise(300), FixedAssociations)
         scorer.reconstruction.network.forward = None
         scorer.score(noise(90), "cpu")
 
     def test_a_part_that_the_score_needs_is_not_silently_left_out(self):
-        scorer, _ = fit(RECONSTRUCTION_PLUS_DISCREPANCY, noise(300), FixedAssociations)
+        scorer, *_ = fit(RECONSTRUCTION_PLUS_DISCREPANCY, noise(300), FixedAssociations)
         with pytest.raises(AssertionError, match="^this score needs a network with associations$"):
             scorer.join(scorer.reconstruction(noise(90), CPU, with_discrepancy=False), None)
         with pytest.raises(AssertionError, match="^a score without a network has neighbours$"):
@@ -312,3 +312,49 @@ def test_a_shape_that_training_lacks_is_far_from_its_neighbors(detector_class):
     abnormal[400:432] = np.sign(abnormal[400:432])
     neighbors = detector.explain(abnormal).neighbors
     assert neighbors[400:432].min() > max(neighbors[:360].max(), neighbors[472:].max())
+
+
+class TestEvidence:
+    """What alarms are made of."""
+
+    @pytest.mark.parametrize("score", [NEIGHBORS, RECONSTRUCTION, RECONSTRUCTION_AND_NEIGHBORS])
+    def test_score_is_that_of_the_scorer(self, score):
+        scorer, training_scores, unseen = fit(score, noise(300))
+        new = noise(90, seed=1)
+        np.testing.assert_array_equal(scorer.evidence(new, "cpu").score, scorer.score(new, "cpu"))
+        np.testing.assert_array_equal(unseen.score, training_scores)  # no row is held out
+
+    @pytest.mark.parametrize("score", [NEIGHBORS, RECONSTRUCTION, RECONSTRUCTION_AND_NEIGHBORS])
+    def test_is_the_definition(self, score):
+        scorer, *_ = fit(score, noise(300), smoothing=8)
+        new = noise(90, seed=1)
+        found = scorer.evidence(new, "cpu")
+        locals_ = []
+        if scorer.reconstruction is not None:
+            locals_.append(scorer.reconstruction(new, CPU, with_discrepancy=False, with_local=True).local)
+        if scorer.neighbors is not None:
+            locals_.append(scorer.neighbors.with_local(new, CPU)[1])
+        first, last = locals_[0].largest, locals_[-1].largest
+        joined = first if len(locals_) == 1 else geometric_mean(first, last)
+        np.testing.assert_array_equal(found.local, joined[:, 2])
+        np.testing.assert_array_equal(found.alarm, np.maximum(geometric_mean(found.score, joined[:, 0]), joined[:, 1]))
+        by_last = last[:, 2] > first[:, 2]
+        np.testing.assert_array_equal(found.channel, np.where(by_last, locals_[-1].channel, locals_[0].channel))
+        np.testing.assert_array_equal(found.deviation, np.where(by_last, locals_[-1].deviation, locals_[0].deviation))
+
+    def test_held_out_rows_scale_the_errors_of_the_others(self):
+        series = noise(300)
+        held_out = np.arange(300) >= 240
+        network = FixedNetwork(MISS, n_channels=2)
+        settings = ScoreSettings(RECONSTRUCTION, 16, 4)
+        scorer, scores, unseen = SeriesScorer.fit(network, series, settings, "cpu", held_out)
+        errors = average_over_windows(
+            window_errors(network, series.windows(16, 2), CPU, with_discrepancy=False),
+            scorer.reconstruction.positions,
+            300,
+            2,
+            signed=True,
+        )
+        expected = scorer.reconstruction.parts(errors.as_unseen(held_out), series).score
+        np.testing.assert_allclose(unseen.score, expected, rtol=1e-6)
+        np.testing.assert_array_equal(scores, scorer.score(series, "cpu"))

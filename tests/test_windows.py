@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from timesad.windows import OverlapAverage, Series, WindowSet, chronological_split, series_borders, window_starts
+from timesad.windows import (
+    OverlapAverage,
+    Series,
+    WindowSet,
+    chronological_split,
+    held_out_rows,
+    runs,
+    series_borders,
+    window_starts,
+)
 
 
 class TestBorders:
@@ -33,6 +42,38 @@ class TestBorders:
     def test_a_series_in_two_places_is_refused(self):
         with pytest.raises(ValueError, match="series 1 in 2 separate places"):
             series_borders(3, np.array([1, 0, 1]))
+
+
+class TestRuns:
+    @pytest.mark.parametrize(
+        ("flags", "merge", "expected"),
+        [
+            ("", 0, []),
+            ("000", 3, []),
+            ("111", 0, [(0, 3)]),
+            ("1001", 1, [(0, 1), (3, 4)]),
+            ("1001", 2, [(0, 4)]),
+            ("0110100011", 0, [(1, 3), (4, 5), (8, 10)]),
+            ("0110100011", 1, [(1, 5), (8, 10)]),
+            ("0110100011", 3, [(1, 10)]),
+        ],
+    )
+    def test_half_open_and_merged(self, flags, merge, expected):
+        found = runs(np.array([flag == "1" for flag in flags], dtype=bool), merge)
+        assert found.shape == (len(expected), 2)
+        assert found.tolist() == [list(run) for run in expected]
+
+
+class TestHeldOut:
+    @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.2, 0.5])
+    def test_is_the_late_part_of_the_split(self, fraction):
+        """Windows of the early part hold no such row, those of the late part no other."""
+        borders = np.array([0, 15, 60, 100])  # the first series is too short to be divided
+        held_out = held_out_rows(borders, 10, fraction)
+        early, late = (starts[:, None] + np.arange(10) for starts in chronological_split(borders, 10, fraction))
+        assert not held_out[early].any()
+        assert held_out[late].all()
+        assert held_out.sum() == len(np.unique(late))
 
 
 class TestStarts:

@@ -15,15 +15,16 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._compatibility import check_layout, explain_removed_parameters, mark_layout
+from ._detect import DetectMixin
 from .scaling import ChannelScaling
-from .scoring import SeriesScorer
+from .scoring import RowEvidence, SeriesScorer
 from .thresholds import anomaly_probability, fit_threshold, label_confidence
 from .windows import Series, series_borders
 
 __all__ = ["BaseSeriesDetector"]
 
 
-class BaseSeriesDetector(BaseDetector):
+class BaseSeriesDetector(DetectMixin, BaseDetector):
     """Rows in, one score per row out.
 
     A subclass stores its parameters and implements `_fit_scorer`.
@@ -37,6 +38,7 @@ class BaseSeriesDetector(BaseDetector):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "window_size": [Interval(Integral, 4, None, closed="left")],
+        "clean_training": ["boolean"],
         "smoothing": [Interval(Integral, 1, None, closed="left")],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), HasMethods(["fit", "predict"])],
         "device": [str, torch.device],
@@ -52,8 +54,10 @@ class BaseSeriesDetector(BaseDetector):
         return super().__new__(cls)
 
     @abstractmethod
-    def _fit_scorer(self, series: Series, device: torch.device) -> tuple[SeriesScorer, NDArray[np.float64]]:
-        """Train on the scaled series; return the fitted scorer and the training scores."""
+    def _fit_scorer(
+        self, series: Series, device: torch.device
+    ) -> tuple[SeriesScorer, NDArray[np.float64], RowEvidence]:
+        """Train on the scaled series; return the fitted scorer, the training scores and evidence as of new rows."""
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle and copy, with a mark of its layout."""
@@ -104,7 +108,8 @@ class BaseSeriesDetector(BaseDetector):
         rows, borders = self._check_series(X, groups, self.window_size, reset=True)
         self.scaling_ = ChannelScaling.fit(rows)
         series = Series(self.scaling_(rows), borders)
-        self.scorer_, self.decision_scores_ = self._fit_scorer(series, self._resolve_device())
+        self.scorer_, self.decision_scores_, evidence = self._fit_scorer(series, self._resolve_device())
+        self._fit_detection(evidence, borders)
         self._classes = 2
         self._process_decision_scores()
 
@@ -155,7 +160,8 @@ class BaseSeriesDetector(BaseDetector):
     def _process_decision_scores(self) -> BaseSeriesDetector:
         """Set threshold, labels and moments of the training scores, under the names that PyOD's methods read."""
         scores = self.decision_scores_
-        self.threshold_, self.labels_, self.thresholder_ = fit_threshold(scores, self.contamination)
+        tail = self.score_tail_ if self.clean_training else None
+        self.threshold_, self.labels_, self.thresholder_ = fit_threshold(scores, self.contamination, tail)
         self.contamination_ = float(self.labels_.mean() if self.thresholder_ is not None else self.contamination)
         self._mu, self._sigma = float(scores.mean()), float(scores.std())
         return self

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 
 from ._base import BaseSeriesDetector
 from .exceptions import ShortSeriesWarning
-from .scoring import NEIGHBORS, ScoreSettings, SeriesScorer
+from .scoring import NEIGHBORS, RowEvidence, ScoreSettings, SeriesScorer
 from .windows import Series
 
 __all__ = ["NearestWindowsDetector"]
@@ -41,8 +41,11 @@ class NearestWindowsDetector(BaseSeriesDetector):
     smoothing : int, default=64
         Rows of the moving average of a row's own distance; a second one is three times as long. A smaller number ranks
         anomalies better that are much shorter, a larger number longer ones. 1 is off.
+    clean_training : bool, default=True
+        Whether the training rows are presumed normal; see `contamination`.
     contamination : float or object, default=0.1
-        Share of training rows above the threshold, in (0, 0.5]; or a thresholder object such as PyThresh's.
+        Share of rows above the threshold, in (0, 0.5]: with `clean_training`, at most this share of new normal rows;
+        without, of the training rows, as in PyOD. Or a thresholder object such as PyThresh's.
     device : str, default="auto"
         Where to compute: "auto" (a CUDA device if there is one, else the CPU) or a name that torch accepts. Takes
         effect at the next call, also for a detector that was loaded from a file.
@@ -57,6 +60,12 @@ class NearestWindowsDetector(BaseSeriesDetector):
         Labels of the training rows, 1 for anomalies.
     scorer_ : SeriesScorer
         The fitted score: calibrated network, training windows, or both.
+    score_tail_ : ScoreTail
+        Distribution of the scores of normal rows, beyond the largest one seen.
+    alarm_finder_ : AlarmFinder
+        What `detect` finds alarms with.
+    training_evidence_ : RowEvidence
+        Evidence of the training rows, as of rows that the detector was not trained on.
     n_features_in_ : int
         Channels seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -102,6 +111,7 @@ class NearestWindowsDetector(BaseSeriesDetector):
         n_neighbors: int = 5,
         max_windows: int = 4096,
         smoothing: int = 64,
+        clean_training: bool = True,
         contamination: float | Any = 0.1,
         device: str = "auto",
     ) -> None:
@@ -109,6 +119,7 @@ class NearestWindowsDetector(BaseSeriesDetector):
         self.n_neighbors = n_neighbors
         self.max_windows = max_windows
         self.smoothing = smoothing
+        self.clean_training = clean_training
         self.contamination = contamination
         self.device = device
 
@@ -117,12 +128,15 @@ class NearestWindowsDetector(BaseSeriesDetector):
             NEIGHBORS,
             self.window_size,
             self.smoothing,
+            self.clean_training,
             n_neighbors=self.n_neighbors,
             max_windows=self.max_windows,
         )
 
-    def _fit_scorer(self, series: Series, device: torch.device) -> tuple[SeriesScorer, NDArray[np.float64]]:
-        scorer, training_scores = SeriesScorer.fit(None, series, self._score_settings(), device)
+    def _fit_scorer(
+        self, series: Series, device: torch.device
+    ) -> tuple[SeriesScorer, NDArray[np.float64], RowEvidence]:
+        scorer, training_scores, evidence = SeriesScorer.fit(None, series, self._score_settings(), device)
         assert scorer.neighbors is not None
         if not scorer.neighbors.training.leaves_neighbors:
             warnings.warn(
@@ -133,4 +147,4 @@ class NearestWindowsDetector(BaseSeriesDetector):
                 ShortSeriesWarning,
                 stacklevel=4,
             )
-        return scorer, training_scores
+        return scorer, training_scores, evidence

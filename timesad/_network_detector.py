@@ -20,9 +20,9 @@ from .nn.association import LocalPrior, Prior
 from .nn.networks import AssociationSettings, BlockSettings, ReconstructionNetwork, WindowSettings
 from .periods import find_periods
 from .reconstruction import ReconstructionScorer
-from .scoring import RECONSTRUCTION, RECONSTRUCTION_PLUS_DISCREPANCY, ScoreSettings, SeriesScorer
+from .scoring import RECONSTRUCTION, RECONSTRUCTION_PLUS_DISCREPANCY, RowEvidence, ScoreSettings, SeriesScorer
 from .training import MINIMAX, RECONSTRUCT, Phase, TrainingSettings, train_network
-from .windows import Series
+from .windows import Series, held_out_rows
 
 __all__ = ["AssociationsMixin", "BaseNetworkDetector", "PeriodsMixin"]
 
@@ -37,7 +37,6 @@ class BaseNetworkDetector(BaseSeriesDetector):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSeriesDetector._parameter_constraints,
-        "clean_training": ["boolean"],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "model_size": [Interval(Integral, 2, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -48,7 +47,6 @@ class BaseNetworkDetector(BaseSeriesDetector):
     }
 
     smoothing: int
-    clean_training: bool
     n_layers: int
     model_size: int
     max_epochs: int
@@ -100,21 +98,24 @@ class BaseNetworkDetector(BaseSeriesDetector):
         assert reconstruction is not None, "a detector with a network has a reconstruction"
         return reconstruction
 
-    def _fit_scorer(self, series: Series, device: torch.device) -> tuple[SeriesScorer, NDArray[np.float64]]:
-        seed = self._draw_seed()
+    def _fit_scorer(
+        self, series: Series, device: torch.device
+    ) -> tuple[SeriesScorer, NDArray[np.float64], RowEvidence]:
+        seed, training = self._draw_seed(), self._training_settings()
         self._analyse(series)
         network, self.history_ = train_network(
             self._build_network,
             series,
-            self._training_settings(),
+            training,
             phases=self._phases(),
             discrepancy_weight=self._discrepancy_weight(),
             device=device,
             seed=seed,
             verbose=int(self.verbose),
         )
+        held_out = held_out_rows(series.borders, self.window_size, training.validation_fraction)
         try:
-            return SeriesScorer.fit(network, series, self._score_settings(), device)
+            return SeriesScorer.fit(network, series, self._score_settings(), device, held_out)
         except FloatingPointError as error:  # of the last step's weights; no loss has been computed with them
             raise TrainingError(f"Training failed: {error}. Lower learning_rate (now {self.learning_rate}).") from error
 

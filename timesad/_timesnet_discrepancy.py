@@ -63,7 +63,8 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
     learning_rate : float, default=2e-3
         Step size of Adam.
     contamination : float or object, default=0.1
-        Share of training rows above the threshold, in (0, 0.5]; or a thresholder object such as PyThresh's.
+        Share of rows above the threshold, in (0, 0.5]: with `clean_training`, at most this share of new normal rows;
+        without, of the training rows, as in PyOD. Or a thresholder object such as PyThresh's.
     device : str, default="auto"
         Where to compute: "auto" (a CUDA device if there is one, else the CPU) or a name that torch accepts. Takes
         effect at the next call, also for a detector that was loaded from a file.
@@ -83,6 +84,12 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         Labels of the training rows, 1 for anomalies.
     scorer_ : SeriesScorer
         The fitted score: calibrated network, training windows, or both.
+    score_tail_ : ScoreTail
+        Distribution of the scores of normal rows, beyond the largest one seen.
+    alarm_finder_ : AlarmFinder
+        What `detect` finds alarms with.
+    training_evidence_ : RowEvidence
+        Evidence of the training rows, as of rows that the detector was not trained on.
     periods_ : ndarray of shape (n_periods,)
         Periods of the training series in rows, strongest first.
     period_weights_ : ndarray of shape (n_periods,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ExtrapolationWarning",
     "IncompatiblePickleError",
     "PeriodFallbackWarning",
     "ShortSeriesWarning",
@@ -21,6 +22,10 @@ class PeriodFallbackWarning(TimesadWarning):
 
 class ShortSeriesWarning(TimesadWarning):
     """The training series is too short for a self-join with an exclusion zone."""
+
+
+class ExtrapolationWarning(TimesadWarning):
+    """A threshold lies far beyond the training scores; few independent scores support it."""
 
 
 class TrainingError(RuntimeError):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .calibration import TailCalibration, root_mean_square
+from .local_evidence import LargestChannel, LocalEvidence, local_columns
 from .nn.products import linear
 from .windows import OverlapAverage, Series, WindowSet
 
@@ -39,10 +40,13 @@ class ChannelDistances(NamedTuple):
         Largest distance of a window that contains the row.
     row : ndarray of shape (n_rows,), float32
         Squared difference of the row from the same position in its windows' neighbours, mean over its windows.
+    deviation : ndarray of shape (n_rows,), float32, or None
+        The same difference with its sign, in standard deviations.
     """
 
     window: NDArray[np.float32]
     row: NDArray[np.float32]
+    deviation: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,9 @@ class TrainingWindows:
         begin, end = self._overlapping(self.positions)
         return bool(len(self.positions) - (end - begin).max() >= self.n_neighbors)
 
-    def distances(self, windows: WindowSet, device: torch.device | str) -> Iterator[ChannelDistances]:
+    def distances(
+        self, windows: WindowSet, device: torch.device | str, *, signed: bool = False
+    ) -> Iterator[ChannelDistances]:
         """Distances of new rows to all training windows.
 
         Parameters
@@ -103,6 +109,8 @@ class TrainingWindows:
             Windows that together contain every row.
         device : torch.device
             Where to compute.
+        signed : bool, default=False
+            Whether to average the deviation, too.
 
         Yields
         ------
@@ -110,7 +118,7 @@ class TrainingWindows:
             One channel after the other: memory is that of one channel.
         """
         for channel in range(windows.values.shape[1]):
-            (found,) = self._search(windows, channel, device, zone=None)
+            (found,) = self._search(windows, channel, device, zone=None, signed=signed)
             yield found
 
     def self_join(
@@ -131,11 +139,11 @@ class TrainingWindows:
         Yields
         ------
         outside, all : ChannelDistances
-            One channel after the other.
+            One channel after the other, with deviations.
         """
         zone = self.exclusion_zone(windows) if self.leaves_neighbors else None
         for channel in range(windows.values.shape[1]):
-            found = self._search(windows, channel, device, zone)
+            found = self._search(windows, channel, device, zone, signed=True)
             yield found[-1], found[0]
 
     def exclusion_zone(self, windows: WindowSet) -> Zone:
@@ -163,20 +171,20 @@ class TrainingWindows:
         return begin, end
 
     def _search(
-        self, windows: WindowSet, channel: int, device: torch.device | str, zone: Zone | None
+        self, windows: WindowSet, channel: int, device: torch.device | str, zone: Zone | None, *, signed: bool
     ) -> list[ChannelDistances]:
         """Distances to all training windows and, with a zone, those outside of it."""
-        accumulators = [RowDistances(windows) for _ in range(1 if zone is None else 2)]
+        accumulators = [RowDistances(windows, signed=signed) for _ in range(1 if zone is None else 2)]
         for starts, found in self._nearest_differences(windows, channel, device, zone):
-            for accumulator, squares in zip(accumulators, found, strict=True):
-                accumulator.add(starts, squares)
+            for accumulator, differences in zip(accumulators, found, strict=True):
+                accumulator.add(starts, differences)
         return [accumulator.distances() for accumulator in accumulators]
 
     @torch.inference_mode()
     def _nearest_differences(
         self, windows: WindowSet, channel: int, device: torch.device | str, zone: Zone | None
     ) -> Iterator[tuple[NDArray[np.intp], list[Tensor]]]:
-        """For each batch: first rows, (batch,), and mean squared differences from the neighbours, (batch, time)."""
+        """For each batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
         training = self.windows.channel(channel).to(device)  # (training window, time)
         half_lengths = training.square().sum(dim=1) / 2
         n_neighbors = min(self.n_neighbors, len(training))
@@ -189,7 +197,7 @@ class TrainingWindows:
                 half_squares[zone[number]] = torch.inf
                 nearest.append(half_squares.topk(n_neighbors, largest=False).indices)
             # Distances anew, from the differences: the expanded square has lost digits.
-            yield windows.starts[batch], [(x[:, None] - training[one]).square().mean(dim=1) for one in nearest]
+            yield windows.starts[batch], [x[:, None] - training[one] for one in nearest]
 
 
 class RowDistances:
@@ -199,23 +207,29 @@ class RowDistances:
     ----------
     windows : WindowSet
         The windows, without repeats.
+    signed : bool
+        Whether to average the differences with their signs, too.
     """
 
-    def __init__(self, windows: WindowSet) -> None:
+    def __init__(self, windows: WindowSet, *, signed: bool) -> None:
         self._offsets = np.arange(windows.window_size)[:, None]
-        self._row = OverlapAverage(len(windows.values), 1)
+        self._signed = signed
+        self._row = OverlapAverage(len(windows.values), 2 if signed else 1)
         self._window = np.zeros(len(windows.values), dtype=np.float32)
 
-    def add(self, starts: NDArray[np.intp], squares: Tensor) -> None:
-        """Add a batch: first rows, (batch,), and squared differences, (batch, time)."""
-        self._row.add(starts, squares[..., None].cpu().numpy())
+    def add(self, starts: NDArray[np.intp], differences: Tensor) -> None:
+        """Add a batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
+        squares = differences.square().mean(dim=1)  # (batch, time)
+        columns = [squares, differences.mean(dim=1)] if self._signed else [squares]
+        self._row.add(starts, torch.stack(columns, dim=-1).cpu().numpy())
         distances = squares.mean(dim=1).cpu().numpy()  # (batch,)
         for rows in starts + self._offsets:  # one position of all windows at a time: no row twice
             self._window[rows] = np.maximum(self._window[rows], distances)
 
     def distances(self) -> ChannelDistances:
         """The distances of all rows."""
-        return ChannelDistances(self._window, self._row.average()[:, 0])
+        average = self._row.average()
+        return ChannelDistances(self._window, average[:, 0], average[:, 1] if self._signed else None)
 
 
 def search_batches(windows: WindowSet) -> list[slice]:
@@ -248,13 +262,13 @@ class RootDistances(NamedTuple):
     @classmethod
     def of(cls, distances: ChannelDistances, smoothing: int, borders: NDArray[np.intp]) -> RootDistances:
         """Square roots of a channel's distances, those of the row after the moving averages."""
-        window, row = (squares.astype(np.float64) for squares in distances)
+        window, row = distances.window.astype(np.float64), distances.row.astype(np.float64)
         far = 1 + FAR_MULTIPLIER * (smoothing - 1)  # a smoothing of 1 stays without effect
         return cls(np.sqrt(window), root_mean_square(row, smoothing, borders), root_mean_square(row, far, borders))
 
 
 class ChannelCalibration(NamedTuple):
-    """Calibration of one channel's `RootDistances`.
+    """Calibration of one channel's `RootDistances`, and of the distance of the row itself over short horizons.
 
     Heights come from distances with self-matches, so a single anomaly among the training rows hardly changes them: it
     is near itself. Centers come from the distances that score the training rows, so a typical training row has a score
@@ -264,17 +278,39 @@ class ChannelCalibration(NamedTuple):
     window: TailCalibration
     near: TailCalibration
     far: TailCalibration
+    local: tuple[TailCalibration, ...]
 
     @classmethod
-    def fit(cls, outside: RootDistances, everything: RootDistances) -> ChannelCalibration:
+    def fit(
+        cls, outside: ChannelDistances, everything: ChannelDistances, smoothing: int, borders: NDArray[np.intp]
+    ) -> ChannelCalibration:
         """Fit on the distances of training rows outside of the exclusion zone and to all training windows."""
-        pairs = zip(outside, everything, strict=True)
-        return cls(*(TailCalibration.fit(every).centered_on(scored) for scored, every in pairs))
+        scored, every = (
+            [*RootDistances.of(one, smoothing, borders), *local_columns(one.row, smoothing, borders)]
+            for one in (outside, everything)
+        )
+        pairs = zip(scored, every, strict=True)
+        window, near, far, *local = (TailCalibration.fit(all_).centered_on(some) for some, all_ in pairs)
+        return cls(window, near, far, tuple(local))
 
     def __call__(self, distances: RootDistances) -> NDArray[np.float64]:
         """(window + max(near, far)) / 2 of the calibrated distances, (n_rows,)."""
         row = np.maximum(self.near(distances.near), self.far(distances.far))
         return (self.window(distances.window) + row) / 2
+
+    def add_local(
+        self,
+        local: LargestChannel,
+        channel: int,
+        distances: ChannelDistances,
+        smoothing: int,
+        borders: NDArray[np.intp],
+    ) -> None:
+        """Add the calibrated distance of the row itself over each short horizon."""
+        columns = local_columns(distances.row, smoothing, borders)
+        assert distances.deviation is not None, "local evidence needs distances with their deviation"
+        calibrated = [calibration(column) for calibration, column in zip(self.local, columns, strict=True)]
+        local.add(channel, calibrated, distances.deviation)
 
 
 @dataclass(frozen=True)
@@ -301,40 +337,57 @@ class NeighborScorer:
     @classmethod
     def fit(
         cls, training: TrainingWindows, series: Series, *, stride: int, smoothing: int, device: torch.device | str
-    ) -> tuple[NeighborScorer, NDArray[np.float64]]:
+    ) -> tuple[NeighborScorer, NDArray[np.float64], LocalEvidence]:
         """Calibrate on the training rows by a self-join, and score them.
 
         Returns
         -------
         scorer : NeighborScorer
         training_scores : ndarray of shape (n_rows,)
+        local : LocalEvidence
+            Of the training rows.
         """
         channels = []
-        score = np.full(len(series), -np.inf)
+        score, local = np.full(len(series), -np.inf), LargestChannel(len(series))
         windows = series.windows(training.windows.window_size, stride)
-        for outside, everything in training.self_join(windows, device):
-            scored, every = (RootDistances.of(one, smoothing, series.borders) for one in (outside, everything))
-            channels.append(ChannelCalibration.fit(scored, every))
-            np.maximum(score, channels[-1](scored), out=score)
-        return cls(training, stride, smoothing, tuple(channels)), score
+        for channel, (outside, everything) in enumerate(training.self_join(windows, device)):
+            calibration = ChannelCalibration.fit(outside, everything, smoothing, series.borders)
+            np.maximum(score, calibration(RootDistances.of(outside, smoothing, series.borders)), out=score)
+            calibration.add_local(local, channel, outside, smoothing, series.borders)
+            channels.append(calibration)
+        return cls(training, stride, smoothing, tuple(channels)), score, local.evidence()
 
     def __call__(self, series: Series, device: torch.device | str) -> NDArray[np.float64]:
         """Score of new rows, (n_rows,)."""
         score = np.full(len(series), -np.inf)
-        for one in self._channel_scores(series, device):
-            np.maximum(score, one, out=score)
+        for calibration, distances in self._channels(series, device):
+            np.maximum(score, self._score(calibration, distances, series), out=score)
         return score
+
+    def with_local(self, series: Series, device: torch.device | str) -> tuple[NDArray[np.float64], LocalEvidence]:
+        """Score of new rows, (n_rows,), and their local evidence."""
+        score, local = np.full(len(series), -np.inf), LargestChannel(len(series))
+        for channel, (calibration, distances) in enumerate(self._channels(series, device, signed=True)):
+            np.maximum(score, self._score(calibration, distances, series), out=score)
+            calibration.add_local(local, channel, distances, self.smoothing, series.borders)
+        return score, local.evidence()
 
     def explain(self, series: Series, device: torch.device | str) -> NeighborParts:
         """Score of new rows, and the channel that set it."""
-        columns = np.column_stack(list(self._channel_scores(series, device)))  # (n_rows, n_channels)
-        largest = columns.argmax(axis=1)[:, None]
+        columns = np.column_stack([self._score(*pair, series) for pair in self._channels(series, device)])
+        largest = columns.argmax(axis=1)[:, None]  # of (n_rows, n_channels)
         score = np.take_along_axis(columns, largest, axis=1)
         by_channel = np.zeros_like(columns)
         np.put_along_axis(by_channel, largest, score, axis=1)
         return NeighborParts(score[:, 0], by_channel)
 
-    def _channel_scores(self, series: Series, device: torch.device | str) -> Iterator[NDArray[np.float64]]:
+    def _channels(
+        self, series: Series, device: torch.device | str, *, signed: bool = False
+    ) -> Iterator[tuple[ChannelCalibration, ChannelDistances]]:
         windows = series.windows(self.training.windows.window_size, self.stride)
-        for calibration, distances in zip(self.channels, self.training.distances(windows, device), strict=True):
-            yield calibration(RootDistances.of(distances, self.smoothing, series.borders))
+        yield from zip(self.channels, self.training.distances(windows, device, signed=signed), strict=True)
+
+    def _score(
+        self, calibration: ChannelCalibration, distances: ChannelDistances, series: Series
+    ) -> NDArray[np.float64]:
+        return calibration(RootDistances.of(distances, self.smoothing, series.borders))

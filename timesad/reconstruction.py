@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from .calibration import CONTAMINATED_BLOCKS, TailCalibration, absolute_level, root_mean_square, smooth
+from .local_evidence import LargestChannel, LocalEvidence, local_columns
 from .nn.networks import AssociatingNetwork, ReconstructionNetwork
 from .row_errors import PositionCalibration, RowErrors, WindowErrors, average_over_windows, window_errors
 from .windows import Series
@@ -36,6 +37,7 @@ class ReconstructionParts(NamedTuple):
     level: NDArray[np.float64]  # weighted calibrated level
     by_channel: NDArray[np.float64] | None  # (n_rows, n_channels), sums to error + level
     discrepancy: NDArray[np.float64] | None  # calibrated closeness of S and P, mean over priors
+    local: LocalEvidence | None = None  # calibrated errors over short horizons
 
     @property
     def score(self) -> NDArray[np.float64]:
@@ -95,10 +97,13 @@ class ChannelScorer:
         Of the geometric mean error. It locates the first and last row of an anomaly.
     wide : HorizonScorer
         Of the mean error. It detects long anomalies.
+    local : tuple of TailCalibration
+        Of the geometric mean error over each short horizon.
     """
 
     near: HorizonScorer
     wide: HorizonScorer
+    local: tuple[TailCalibration, ...]
 
     @classmethod
     def fit(cls, errors: RowErrors, series: Series, channel: int, smoothing: int, n_blocks: int) -> ChannelScorer:
@@ -108,6 +113,10 @@ class ChannelScorer:
         return cls(
             HorizonScorer.fit(geometric_mean, values, near, series.borders, n_blocks),
             HorizonScorer.fit(mean, values, smoothing, series.borders, n_blocks),
+            tuple(
+                TailCalibration.fit(column, n_blocks)
+                for column in local_columns(geometric_mean, smoothing, series.borders)
+            ),
         )
 
     def __call__(
@@ -118,6 +127,13 @@ class ChannelScorer:
         near_error, near_level = self.near(geometric_mean, values, series.borders)
         wide_error, wide_level = self.wide(mean, values, series.borders)
         return blend(near_error, wide_error), blend(near_level, wide_level)
+
+    def local_errors(
+        self, errors: RowErrors, series: Series, channel: int, smoothing: int
+    ) -> list[NDArray[np.float64]]:
+        """Calibrated error of any rows over each short horizon, (n_rows,) each."""
+        columns = local_columns(errors.geometric_mean[:, channel], smoothing, series.borders)
+        return [calibration(column) for calibration, column in zip(self.local, columns, strict=True)]
 
 
 def channel_columns(errors: RowErrors, series: Series, channel: int) -> tuple[NDArray[np.float64], ...]:
@@ -173,14 +189,23 @@ class ReconstructionScorer:
         smoothing: int,
         clean_training: bool,
         device: torch.device,
-    ) -> tuple[ReconstructionScorer, ReconstructionParts]:
+        held_out: NDArray[np.bool_] | None = None,
+    ) -> tuple[ReconstructionScorer, ReconstructionParts, ReconstructionParts]:
         """Calibrate on training rows, and score them.
+
+        Parameters
+        ----------
+        held_out : ndarray of shape (n_rows,), default=None
+            Training rows that no optimiser step has used. None presumes that there are none.
 
         Returns
         -------
         scorer : ReconstructionScorer
         parts : ReconstructionParts
             Of the training rows.
+        unseen : ReconstructionParts
+            Of the training rows, had the network not been trained on them; see `RowErrors.as_unseen`. With local
+            evidence.
 
         Raises
         ------
@@ -196,7 +221,7 @@ class ReconstructionScorer:
         batches: Iterable[WindowErrors] = calibrated  # all windows, if there are at most so many
         if len(windows) > CALIBRATION_WINDOWS:
             batches = window_errors(network, windows, device, with_discrepancy=with_discrepancy)
-        errors = average_over_windows(batches, positions, len(series), series.n_channels)
+        errors = average_over_windows(batches, positions, len(series), series.n_channels, signed=True)
         if not np.isfinite(errors.mean).all():
             raise FloatingPointError("the network reconstructs rows as NaN or infinity")
         n_blocks = 1 if clean_training else CONTAMINATED_BLOCKS
@@ -212,10 +237,17 @@ class ReconstructionScorer:
                 TailCalibration.fit(closeness, n_blocks) for closeness in smoothed_closeness(errors, series, smoothing)
             ),
         )
-        return scorer, scorer.parts(errors, series)
+        unseen = errors if held_out is None else errors.as_unseen(held_out)
+        return scorer, scorer.parts(errors, series), scorer.parts(unseen, series, with_local=True)
 
     def __call__(
-        self, series: Series, device: torch.device, *, with_discrepancy: bool, by_channel: bool = False
+        self,
+        series: Series,
+        device: torch.device,
+        *,
+        with_discrepancy: bool,
+        by_channel: bool = False,
+        with_local: bool = False,
     ) -> ReconstructionParts:
         """Score any rows.
 
@@ -229,25 +261,33 @@ class ReconstructionScorer:
             Whether to compute the discrepancy; without it the network skips its associations.
         by_channel : bool, default=False
             Whether to split the score by channel.
+        with_local : bool, default=False
+            Whether to compute the local evidence.
         """
         self.network.to(device)
         windows = series.windows(self.network.window.window_size, self.stride)
         batches = window_errors(self.network, windows, device, with_discrepancy=with_discrepancy)
-        errors = average_over_windows(batches, self.positions, len(series), series.n_channels)
-        return self.parts(errors, series, by_channel=by_channel)
+        errors = average_over_windows(batches, self.positions, len(series), series.n_channels, signed=with_local)
+        return self.parts(errors, series, by_channel=by_channel, with_local=with_local)
 
-    def parts(self, errors: RowErrors, series: Series, *, by_channel: bool = False) -> ReconstructionParts:
+    def parts(
+        self, errors: RowErrors, series: Series, *, by_channel: bool = False, with_local: bool = False
+    ) -> ReconstructionParts:
         """Parts of the score from row errors."""
         final = self.smoothing // FINAL_DIVISOR
         n_rows = len(series)
         # One channel at a time: memory is a few columns, whatever the number of channels.
         error, level = np.full(n_rows, -np.inf), np.zeros(n_rows)
         largest = np.zeros(n_rows, dtype=np.intp)  # the channel with the largest error + level
+        local = LargestChannel(n_rows)
         for channel, scorer in enumerate(self.channels):
             new_error, new_level = scorer(errors, series, channel)
             new_level *= LEVEL_WEIGHT
             larger = new_error + new_level > error + level
             error[larger], level[larger], largest[larger] = new_error[larger], new_level[larger], channel
+            if with_local:
+                columns = scorer.local_errors(errors, series, channel, self.smoothing)
+                local.add(channel, columns, errors.deviation[:, channel])
         split = None
         if by_channel:
             total = error + level
@@ -262,6 +302,7 @@ class ReconstructionScorer:
             smooth(level, final, series.borders),
             split,
             self.discrepancy(errors, series) if errors.closeness.shape[1] else None,
+            local.evidence() if with_local else None,
         )
 
     def discrepancy(self, errors: RowErrors, series: Series) -> NDArray[np.float64]:

@@ -32,6 +32,7 @@ __all__ = [
 SCORING_BATCH = 64  # windows; does not change a score beyond rounding
 MIN_ERROR = 1e-12  # squared standard deviations; keeps a logarithm finite
 ERROR_FLOOR = np.float32(1e-4)  # squared standard deviations, inside the logarithm of the geometric mean
+LARGEST_RATIO = 4.0  # of held-out to trained errors; more is a change of regime, not a network that fits its rows
 MIN_SPREAD = 1e-7  # of the discrepancy: the rounding of float32
 MIN_SPREAD_FRACTION = 0.05  # of the positions' median spread; no position's spread is smaller
 
@@ -40,18 +41,23 @@ class WindowErrors(NamedTuple):
     """Output of a network for a batch of windows."""
 
     starts: NDArray[np.intp]  # (batch,), first row of each window
-    squared_error: Tensor  # (batch, time, channel), of each row while it was hidden
+    deviation: Tensor  # (batch, time, channel), row minus reconstruction while the row was hidden
     discrepancy: Tensor | None = None  # (batch, time, prior)
+
+    @property
+    def squared_error(self) -> Tensor:
+        """Square of the deviation, (batch, time, channel)."""
+        return self.deviation.square()
 
 
 @torch.inference_mode()
 def batch_errors(network: ReconstructionNetwork, x: Tensor, *, with_discrepancy: bool) -> tuple[Tensor, Tensor | None]:
-    """Squared error, (batch, time, channel), and discrepancy, (batch, time, prior), of a batch of windows.
+    """Row minus reconstruction, (batch, time, channel), and discrepancy, (batch, time, prior), of a batch of windows.
 
-    The network runs once for each complementary mask. A row's error comes from the pass that hides it: the network
+    The network runs once for each complementary mask. A row's deviation comes from the pass that hides it: the network
     predicts the row from its context and cannot copy it. The discrepancy is the mean over the passes.
     """
-    squared_error = torch.zeros_like(x)
+    deviation = torch.zeros_like(x)
     discrepancies = []
     for hidden in [mask.expand(len(x), -1) for mask in network.masks] or [None]:
         if with_discrepancy:
@@ -61,8 +67,8 @@ def batch_errors(network: ReconstructionNetwork, x: Tensor, *, with_discrepancy:
         else:
             reconstruction = network.reconstruct(x, hidden)
         counted = 1.0 if hidden is None else hidden[..., None]
-        squared_error += (reconstruction - x) ** 2 * counted
-    return squared_error, torch.stack(discrepancies).mean(dim=0) if discrepancies else None
+        deviation += (x - reconstruction) * counted
+    return deviation, torch.stack(discrepancies).mean(dim=0) if discrepancies else None
 
 
 def window_errors(
@@ -87,8 +93,8 @@ def window_errors(
     """
 
     def run(x: Tensor) -> dict[str, Tensor]:
-        squared_error, discrepancy = batch_errors(network, x, with_discrepancy=with_discrepancy)
-        output = {"squared_error": squared_error}
+        deviation, discrepancy = batch_errors(network, x, with_discrepancy=with_discrepancy)
+        output = {"deviation": deviation}
         return output if discrepancy is None else output | {"discrepancy": discrepancy}
 
     recorded = Recorded(run)
@@ -119,9 +125,9 @@ class PositionCalibration:
     def fit(cls, batches: Iterable[WindowErrors]) -> PositionCalibration:
         """Fit on the errors of training windows."""
         errors, discrepancies = [], []
-        for _, squared_error, discrepancy in batches:
-            errors.append(squared_error.mean(dim=-1).double().cpu().numpy())
-            none = squared_error.new_empty(*squared_error.shape[:2], 0)
+        for _, deviation, discrepancy in batches:
+            errors.append(deviation.square().mean(dim=-1).double().cpu().numpy())
+            none = deviation.new_empty(*deviation.shape[:2], 0)
             discrepancies.append((none if discrepancy is None else discrepancy).double().cpu().numpy())
         # A few windows with a huge error move a geometric mean less than a mean.
         typical = np.exp(np.log(np.maximum(np.concatenate(errors), MIN_ERROR)).mean(axis=0))
@@ -151,15 +157,41 @@ class RowErrors(NamedTuple):
         also contain the anomaly; the geometric mean stays small there.
     closeness : ndarray of shape (n_rows, n_priors)
         Mean standardised closeness of S to each prior; no columns without a discrepancy.
+    deviation : ndarray of shape (n_rows, n_channels)
+        Mean of row minus reconstruction, in standard deviations; no columns unless asked for.
     """
 
     mean: NDArray[np.float32]
     geometric_mean: NDArray[np.float32]
     closeness: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+    def as_unseen(self, held_out: NDArray[np.bool_]) -> RowErrors:
+        """Errors of training rows, had the network not been trained on them.
+
+        Errors of the rows it was trained on are multiplied by the ratio of held-out to trained errors, channel by
+        channel: the quotient of their geometric means, at least 1 and at most 4.
+
+        Parameters
+        ----------
+        held_out : ndarray of shape (n_rows,)
+            Rows that the network was not trained on. Without any, or with all, the errors are returned unchanged.
+        """
+        if not held_out.any() or held_out.all():
+            return self
+        logarithm = np.log(self.geometric_mean, dtype=np.float64)
+        ratio = np.exp(logarithm[held_out].mean(axis=0) - logarithm[~held_out].mean(axis=0))
+        factor = np.where(held_out[:, None], 1.0, ratio.clip(1.0, LARGEST_RATIO)).astype(np.float32)
+        return self._replace(mean=self.mean * factor, geometric_mean=self.geometric_mean * factor)
 
 
 def average_over_windows(
-    batches: Iterable[WindowErrors], positions: PositionCalibration, n_rows: int, n_channels: int
+    batches: Iterable[WindowErrors],
+    positions: PositionCalibration,
+    n_rows: int,
+    n_channels: int,
+    *,
+    signed: bool = False,
 ) -> RowErrors:
     """Average window errors over the windows that contain each row.
 
@@ -171,15 +203,20 @@ def average_over_windows(
         Typical errors by position.
     n_rows, n_channels : int
         Shape of the series.
+    signed : bool, default=False
+        Whether to average the deviation, too.
 
     Returns
     -------
     errors : RowErrors
     """
     average = None
-    for starts, squared_error, discrepancy in batches:
-        levelled = positions.level_error(squared_error.cpu().numpy())
+    for starts, differences, discrepancy in batches:
+        deviation = differences.cpu().numpy()
+        levelled = positions.level_error(deviation**2)
         columns = [levelled, np.log(levelled + ERROR_FLOOR)]
+        if signed:
+            columns.append(deviation)
         if discrepancy is not None:
             columns.append(positions.closeness(discrepancy.cpu().numpy()))
         values = np.concatenate(columns, axis=-1)  # (batch, time, column)
@@ -188,5 +225,6 @@ def average_over_windows(
         average.add(starts, values)
     assert average is not None, "a series has at least one window"
     rows = average.average()
-    logarithm = rows[:, n_channels : 2 * n_channels]
-    return RowErrors(rows[:, :n_channels], np.exp(logarithm, out=logarithm), rows[:, 2 * n_channels :])
+    n_signed = n_channels if signed else 0
+    mean, logarithm, signs, closeness = np.split(rows, np.cumsum([n_channels, n_channels, n_signed]), axis=1)
+    return RowErrors(mean, np.exp(logarithm, out=logarithm), closeness, signs)

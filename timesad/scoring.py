@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
+from .local_evidence import LocalEvidence
 from .neighbors import NeighborScorer, TrainingWindows
 from .nn.networks import ReconstructionNetwork
 from .reconstruction import ReconstructionParts, ReconstructionScorer
@@ -19,6 +21,7 @@ __all__ = [
     "RECONSTRUCTION",
     "RECONSTRUCTION_AND_NEIGHBORS",
     "RECONSTRUCTION_PLUS_DISCREPANCY",
+    "RowEvidence",
     "ScoreSettings",
     "SeriesScorer",
     "geometric_mean",
@@ -83,6 +86,32 @@ class ScoreSettings:
         return self.score == RECONSTRUCTION_PLUS_DISCREPANCY
 
 
+class RowEvidence(NamedTuple):
+    """What alarms are made of, (n_rows,) each.
+
+    Parameters
+    ----------
+    score : ndarray
+        The score of `SeriesScorer.score`.
+    alarm : ndarray
+        The larger of two: the geometric mean of the score and the local evidence over half the smoothing, and the
+        local evidence over a quarter of it. The first detects long and weak anomalies, the second short and strong
+        ones.
+    local : ndarray
+        Local evidence over an eighth of the smoothing. It locates the first and last row of an anomaly.
+    channel : ndarray, int
+        The channel with the largest local evidence.
+    deviation : ndarray
+        Row minus what was expected in this channel, in standard deviations of the training series.
+    """
+
+    score: NDArray[np.float64]
+    alarm: NDArray[np.float64]
+    local: NDArray[np.float64]
+    channel: NDArray[np.intp]
+    deviation: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class SeriesScorer:
     """Fitted score of rows.
@@ -106,7 +135,7 @@ class SeriesScorer:
     >>> values = np.sin(np.arange(200, dtype=np.float32) / 3)[:, None]
     >>> series = Series(values, np.array([0, 200]))
     >>> settings = ScoreSettings("neighbors", window_size=16, smoothing=4)
-    >>> scorer, training_scores = SeriesScorer.fit(None, series, settings, "cpu")
+    >>> scorer, training_scores, _ = SeriesScorer.fit(None, series, settings, "cpu")
     >>> training_scores.shape, scorer.score(series, "cpu").shape
     ((200,), (200,))
     """
@@ -123,7 +152,8 @@ class SeriesScorer:
         series: Series,
         settings: ScoreSettings,
         device: torch.device | str,
-    ) -> tuple[SeriesScorer, NDArray[np.float64]]:
+        held_out: NDArray[np.bool_] | None = None,
+    ) -> tuple[SeriesScorer, NDArray[np.float64], RowEvidence]:
         """Calibrate on training rows, and score them.
 
         The network scores training rows as it scores any rows. The neighbours score them by a self-join with an
@@ -139,11 +169,16 @@ class SeriesScorer:
             How the score is computed.
         device : torch.device
             Where to compute.
+        held_out : ndarray of shape (n_rows,), default=None
+            Training rows that no optimiser step has used. None presumes that there are none.
 
         Returns
         -------
         scorer : SeriesScorer
         training_scores : ndarray of shape (n_rows,)
+        unseen : RowEvidence
+            Of the training rows as new rows: no window is compared with windows that overlap it, and the errors of
+            rows that the network was trained on are scaled to those of held-out rows.
 
         Raises
         ------
@@ -156,15 +191,16 @@ class SeriesScorer:
             given = "no network" if network is None else "a network"
             raise ValueError(f"score={settings.score!r} with {given}: every score but {NEIGHBORS!r} needs a network.")
         device = torch.device(device)
-        reconstruction = parts = neighbors = distance = None
+        reconstruction = parts = unseen = neighbors = distance = local = None
         if network is not None:
-            reconstruction, parts = ReconstructionScorer.fit(
+            reconstruction, parts, unseen = ReconstructionScorer.fit(
                 network,
                 series,
                 stride=settings.stride,
                 smoothing=settings.smoothing,
                 clean_training=settings.clean_training,
                 device=device,
+                held_out=held_out,
             )
         if settings.uses_neighbors:
             training = TrainingWindows.fit(
@@ -173,13 +209,13 @@ class SeriesScorer:
                 n_neighbors=settings.n_neighbors,
                 max_windows=settings.max_windows,
             )
-            neighbors, distance = NeighborScorer.fit(
+            neighbors, distance, local = NeighborScorer.fit(
                 training, series, stride=settings.stride, smoothing=settings.smoothing, device=device
             )
         # With at most n_neighbors windows of training rows, a window's neighbours overlap it or one another.
         weight = float(np.clip(len(series) / settings.window_size - settings.n_neighbors, 0.0, 1.0))
         scorer = cls(settings, reconstruction, neighbors, weight)
-        return scorer, scorer.join(parts, distance)
+        return scorer, scorer.join(parts, distance), scorer.join_evidence(unseen, distance, local)
 
     def score(self, series: Series, device: torch.device | str) -> NDArray[np.float64]:
         """Score of new rows, (n_rows,); larger is more abnormal."""
@@ -190,6 +226,18 @@ class SeriesScorer:
         if self.neighbors is not None:
             distance = self.neighbors(series, device)
         return self.join(parts, distance)
+
+    def evidence(self, series: Series, device: torch.device | str) -> RowEvidence:
+        """Score of new rows and the evidence that alarms are made of."""
+        device = torch.device(device)
+        parts = distance = local = None
+        if self.reconstruction is not None:
+            parts = self.reconstruction(
+                series, device, with_discrepancy=self.settings.uses_discrepancy, with_local=True
+            )
+        if self.neighbors is not None:
+            distance, local = self.neighbors.with_local(series, device)
+        return self.join_evidence(parts, distance, local)
 
     def explain(self, series: Series, device: torch.device | str) -> Bunch:
         """Score of new rows and its parts; see `BaseSeriesDetector.explain`."""
@@ -218,6 +266,29 @@ class SeriesScorer:
         if distance is None:
             return parts.score
         return geometric_mean(parts.score, distance, self.neighbors_weight)
+
+    def join_evidence(
+        self,
+        parts: ReconstructionParts | None,
+        distance: NDArray[np.float64] | None,
+        local: LocalEvidence | None,
+    ) -> RowEvidence:
+        """Evidence from the parts of the score and their local evidence."""
+        score = self.join(parts, distance)
+        found = [one for one in (None if parts is None else parts.local, local) if one is not None]
+        first, last = found[0], found[-1]  # the same, if the score has one part
+        halves, quarters, eighths = (
+            one if len(found) == 1 else geometric_mean(one, other)
+            for one, other in zip(first.largest.T, last.largest.T, strict=True)
+        )
+        by_last = last.largest[:, -1] > first.largest[:, -1]
+        return RowEvidence(
+            score=score,
+            alarm=np.maximum(geometric_mean(score, halves), quarters),
+            local=eighths,
+            channel=np.where(by_last, last.channel, first.channel),
+            deviation=np.where(by_last, last.deviation, first.deviation),
+        )
 
 
 def geometric_mean(

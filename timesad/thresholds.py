@@ -1,20 +1,197 @@
-"""From scores to labels, probabilities and confidences."""
+"""From scores to thresholds, labels, probabilities and confidences."""
 
 from __future__ import annotations
 
+import warnings
 from copy import deepcopy
+from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
-from scipy.stats import binom
+from scipy.stats import binom, genpareto
 
-__all__ = ["anomaly_probability", "fit_threshold", "label_confidence"]
+from .exceptions import ExtrapolationWarning
+from .windows import runs
+
+__all__ = ["ScoreTail", "anomaly_probability", "fit_threshold", "label_confidence"]
+
+INDEPENDENT_WINDOWS = 2  # windows between excesses that count as independent: their windows share no row
+TAIL_SHARE = 0.2  # of the scores; above their quantile the tail is extrapolated
+FEW_INDEPENDENT = 3  # with fewer, a threshold beyond `FAR_BEYOND_START` raises a warning
+FAR_BEYOND_START = 25.0  # times rarer than an excess over the tail's start
+FAR_BEYOND_ROWS = 100.0  # times rarer than one in as many rows as there are
+SMALLEST_EXCESS = 1e-12  # keeps the tail of constant scores defined
 
 
-def fit_threshold(scores: NDArray[np.float64], contamination: Any) -> tuple[float, NDArray[np.int_], Any]:
+@dataclass(frozen=True)
+class ScoreTail:
+    """Distribution of the scores of normal rows, beyond the largest one that was seen.
+
+    Below its start u, the 80 % quantile, the distribution is the empirical one. Above u it is a generalised Pareto
+    distribution (peaks over threshold): P(score > u + x) = z · (1 + x / (m s))^(-m), with z the share of scores above
+    u and s their mean excess. This is the predictive distribution of an exponential tail whose mean is estimated from m
+    independent excesses. Scores are smoothed, so neighbouring excesses are not independent: excesses up to two windows
+    apart count as one, and m is their number minus one, at least 2. A false alarm is a peak, that is, excesses up to
+    one window apart; its height has the same distribution, with the mean excess and the number of peaks.
+
+    With exchangeable blocks of rows, a share of at most `share` of new normal rows is above `threshold(share)`, in the
+    mean over training series. Drift breaks this: rows that differ from all training rows score higher.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_rows,)
+        Scores of normal rows, sorted.
+    start : float
+        u.
+    n_independent : int
+        Independent excesses over u.
+    n_peaks : int
+        Peaks above u.
+    excess, peak_excess : float
+        Mean excess over u of the rows above it, and of their peaks.
+
+    References
+    ----------
+    Siffer et al., "Anomaly detection in streams with extreme value theory", KDD 2017; the declustering by runs is that
+    of Coles, "An introduction to statistical modeling of extreme values", 2001, section 5.3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.thresholds import ScoreTail
+    >>> scores = np.random.default_rng(0).exponential(size=10_000)
+    >>> tail = ScoreTail.fit(scores, np.array([0, 10_000]), window_size=1)
+    >>> round(tail.threshold(0.001), 2), round(float(-np.log(0.001)), 2)
+    (6.96, 6.91)
+    """
+
+    scores: NDArray[np.float64]
+    start: float
+    n_independent: int
+    n_peaks: int
+    excess: float
+    peak_excess: float
+
+    @classmethod
+    def fit(cls, scores: NDArray[np.float64], borders: NDArray[np.intp], window_size: int) -> ScoreTail:
+        """Fit on scores of normal rows, best of rows that the model was not trained on.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_rows,)
+            In time order.
+        borders : ndarray of shape (n_series + 1,)
+            Rows where the series begin and end.
+        window_size : int
+            Rows in a window.
+        """
+        ordered = np.sort(scores)
+        start = float(np.quantile(ordered, 1 - TAIL_SHARE))
+        n_independent, peaks = 0, []
+        for begin, end in pairwise(borders):
+            series = scores[begin:end]
+            n_independent += len(runs(series > start, merge=INDEPENDENT_WINDOWS * window_size))
+            peaks += [series[first:last].max() - start for first, last in runs(series > start, merge=window_size)]
+        excess = ordered[ordered > start] - start
+        return cls(
+            scores=ordered,
+            start=start,
+            n_independent=n_independent,
+            n_peaks=len(peaks),
+            excess=max(float(excess.mean()) if len(excess) else 0.0, SMALLEST_EXCESS),
+            peak_excess=max(float(np.mean(peaks)) if peaks else 0.0, SMALLEST_EXCESS),
+        )
+
+    @property
+    def share_above_start(self) -> float:
+        """z, the share of the scores above u."""
+        n_above = len(self.scores) - int(np.searchsorted(self.scores, self.start, side="right"))
+        return max(n_above, 1) / len(self.scores)
+
+    @property
+    def shape(self) -> float:
+        """1 / m, the shape of the generalised Pareto distribution."""
+        return shape_of(self.n_independent)
+
+    def threshold(self, share: float) -> float:
+        """Score that a share of at most `share` of new normal rows exceeds.
+
+        Parameters
+        ----------
+        share : float
+            In (0, 1).
+
+        Warns
+        -----
+        ExtrapolationWarning
+            If the share is far below what the training rows can show.
+        """
+        above = self.share_above_start
+        if share < above:
+            self._warn_if_far(f"a share of {share:g} of the rows", above / share, 1 / (share * len(self.scores)))
+        return self.exceeded_by(share)
+
+    def exceeded_by(self, share: float) -> float:
+        """`threshold` without its warning."""
+        above = self.share_above_start
+        if share < above:
+            return float(genpareto.isf(share / above, self.shape, loc=self.start, scale=self.excess))
+        rank = int(np.ceil((1 - share) * (len(self.scores) + 1)))  # split-conformal, with its finite-sample correction
+        return float(self.scores[min(max(rank, 1), len(self.scores)) - 1])
+
+    def threshold_per(self, rows: float) -> float:
+        """Score that new normal rows exceed once in so many rows; neighbouring excesses count once.
+
+        Parameters
+        ----------
+        rows : float
+            At least 1.
+
+        Warns
+        -----
+        ExtrapolationWarning
+            If there are far fewer training rows.
+        """
+        expected = max(self.n_peaks, 1) / len(self.scores) * rows  # peaks above u
+        if expected <= 1:
+            return self.start
+        self._warn_if_far(f"one false alarm in {rows:g} rows", expected, rows / len(self.scores))
+        return float(genpareto.isf(1 / expected, shape_of(self.n_peaks), loc=self.start, scale=self.peak_excess))
+
+    def _warn_if_far(self, asked: str, beyond_start: float, beyond_rows: float) -> None:
+        few = self.n_independent < FEW_INDEPENDENT and beyond_start > FAR_BEYOND_START
+        if few or beyond_rows > FAR_BEYOND_ROWS:
+            warnings.warn(
+                f"{asked} is extrapolated from {len(self.scores)} training rows with {self.n_independent} independent "
+                "peaks. The threshold is a rough guess, and rather too high. Fit on a longer series, or ask for less.",
+                ExtrapolationWarning,
+                stacklevel=5,  # who called `detect` or `p_values`
+            )
+
+    def p_value(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability that a new normal row scores at least as high, in (0, 1].
+
+        Conformal up to u, ``(1 + n_training_rows_at_least_as_high) / (1 + n_training_rows)``, and the extrapolated tail
+        above.
+        """
+        higher = len(self.scores) - np.searchsorted(self.scores, scores, side="left")
+        conformal = (1 + higher) / (1 + len(self.scores))
+        beyond = self.share_above_start * genpareto.sf(scores, self.shape, loc=self.start, scale=self.excess)
+        return np.where(scores > self.start, beyond, conformal)
+
+
+def shape_of(n_excesses: int) -> float:
+    """Shape of the predictive distribution that is estimated from so many excesses."""
+    return 1.0 / max(n_excesses - 1, 2)
+
+
+def fit_threshold(
+    scores: NDArray[np.float64], contamination: Any, tail: ScoreTail | None = None
+) -> tuple[float, NDArray[np.int_], Any]:
     """Threshold and labels of training scores.
 
     Parameters
@@ -22,8 +199,11 @@ def fit_threshold(scores: NDArray[np.float64], contamination: Any) -> tuple[floa
     scores : ndarray of shape (n_rows,)
         Training scores; larger is more abnormal.
     contamination : float or thresholder
-        Share of rows above the threshold, in (0, 0.5]: the threshold is the ``1 - contamination`` quantile. Or an
-        object with ``fit(scores)`` that sets ``labels_`` and ``thresh_``, as PyThresh's; it is copied first.
+        Share of rows above the threshold, in (0, 0.5]. Or an object with ``fit(scores)`` that sets ``labels_`` and
+        ``thresh_``, as PyThresh's; it is copied first.
+    tail : ScoreTail, default=None
+        Distribution of the scores of normal rows. The threshold is then ``tail.threshold(contamination)``, which refers
+        to new rows; without it, the ``1 - contamination`` quantile of `scores`.
 
     Returns
     -------
@@ -43,7 +223,8 @@ def fit_threshold(scores: NDArray[np.float64], contamination: Any) -> tuple[floa
     [0, 0, 0, 0, 0, 0, 0, 0, 1, 1]
     """
     if isinstance(contamination, Real):
-        threshold = float(np.percentile(scores, 100 * (1 - float(contamination))))
+        share = float(contamination)
+        threshold = float(np.percentile(scores, 100 * (1 - share))) if tail is None else tail.threshold(share)
         return threshold, (scores > threshold).astype(int), None
     thresholder = deepcopy(contamination)
     thresholder.fit(scores)

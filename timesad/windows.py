@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-__all__ = ["OverlapAverage", "Series", "WindowSet", "chronological_split", "series_borders", "window_starts"]
+__all__ = [
+    "OverlapAverage",
+    "Series",
+    "WindowSet",
+    "chronological_split",
+    "held_out_rows",
+    "runs",
+    "series_borders",
+    "window_starts",
+]
 
 
 def series_borders(n_rows: int, groups: NDArray[np.generic] | None) -> NDArray[np.intp]:
@@ -59,6 +68,35 @@ def series_borders(n_rows: int, groups: NDArray[np.generic] | None) -> NDArray[n
             "together, in time order. Sort X and groups by series first."
         )
     return borders
+
+
+def runs(flags: NDArray[np.bool_], merge: int = 0) -> NDArray[np.intp]:
+    """Runs of flagged rows, as half-open intervals.
+
+    Parameters
+    ----------
+    flags : ndarray of shape (n_rows,)
+        True in flagged rows.
+    merge : int, default=0
+        Runs with at most so many rows between them become one.
+
+    Returns
+    -------
+    runs : ndarray of shape (n_runs, 2)
+        First row of each run and the row after its last, in time order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.windows import runs
+    >>> runs(np.array([1, 1, 0, 1, 0, 0, 1], dtype=bool), merge=1).tolist()
+    [[0, 4], [6, 7]]
+    """
+    edges = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    if not len(edges):
+        return edges
+    apart = edges[1:, 0] - edges[:-1, 1] > merge
+    return np.column_stack([edges[np.append(True, apart), 0], edges[np.append(apart, True), 1]])
 
 
 def window_starts(borders: Sequence[int] | NDArray[np.intp], window_size: int, stride: int) -> NDArray[np.intp]:
@@ -115,13 +153,41 @@ def chronological_split(
     """
     train, valid = [], []
     for begin, end in pairwise(borders):
-        cut = end - max(round(fraction * (end - begin)), window_size)
-        divided = fraction > 0 and cut - begin >= window_size
-        train.append(window_starts([begin, cut if divided else end], window_size, 1))
-        if divided:
+        cut = split_row(begin, end, window_size, fraction)
+        train.append(window_starts([begin, end if cut is None else cut], window_size, 1))
+        if cut is not None:
             valid.append(window_starts([cut, end], window_size, 1))
     empty = np.empty(0, dtype=np.intp)
     return np.concatenate([empty, *train]), np.concatenate([empty, *valid])
+
+
+def held_out_rows(borders: NDArray[np.intp], window_size: int, fraction: float) -> NDArray[np.bool_]:
+    """Whether a row is in the late part of `chronological_split`, (n_rows,).
+
+    Parameters
+    ----------
+    borders, window_size, fraction
+        As in `chronological_split`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.windows import held_out_rows
+    >>> held_out_rows(np.array([0, 8, 10]), window_size=2, fraction=0.25).nonzero()[0].tolist()
+    [6, 7]
+    """
+    held_out = np.zeros(borders[-1], dtype=bool)
+    for begin, end in pairwise(borders):
+        cut = split_row(begin, end, window_size, fraction)
+        if cut is not None:
+            held_out[cut:end] = True
+    return held_out
+
+
+def split_row(begin: int, end: int, window_size: int, fraction: float) -> int | None:
+    """First row of a series' late part; None if the series cannot hold one window in each part."""
+    cut = end - max(round(fraction * (end - begin)), window_size)
+    return int(cut) if fraction > 0 and cut - begin >= window_size else None
 
 
 class WindowSet(Dataset[tuple[Tensor, Tensor]]):

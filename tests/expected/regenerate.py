@@ -37,7 +37,7 @@ def drawn_network_scores():
             inputs = parameter[0].numel() if parameter.ndim > 1 else 100
             center = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             parameter.copy_(torch.from_numpy(center + draw / np.sqrt(inputs)))
-    scorer, training_scores = SeriesScorer.fit(network, series, detector._score_settings(), "cpu")
+    scorer, training_scores, _ = SeriesScorer.fit(network, series, detector._score_settings(), "cpu")
     parts = scorer.explain(new_series, "cpu")
     return {
         "drawn_training": training_scores[::EVERY],

@@ -1,0 +1,278 @@
+"""`detect` and its companions: alarms, p-values and a check of the threshold, for every detector."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from .alarms import Alarm, AlarmFinder, channel_shares, direction_of
+from .scoring import RowEvidence, SeriesScorer
+from .thresholds import ScoreTail
+from .windows import Series
+
+__all__ = ["DetectMixin"]
+
+CHECKED_SHARES = (0.05, 0.01, 0.001)
+
+
+class DetectMixin:
+    """Alarms and p-values of a detector with a fitted `SeriesScorer`."""
+
+    scorer_: SeriesScorer
+    score_tail_: ScoreTail
+    alarm_finder_: AlarmFinder
+    training_evidence_: RowEvidence
+    training_borders_: NDArray[np.intp]
+    thresholder_: Any
+    contamination_: float
+    clean_training: bool
+    n_features_in_: int
+
+    if TYPE_CHECKING:
+
+        def _scaled_series(self, X: ArrayLike, groups: ArrayLike | None) -> Series: ...
+        def _resolve_device(self) -> torch.device: ...
+        def decision_function(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]: ...
+
+    def _fit_detection(self, evidence: RowEvidence, borders: NDArray[np.intp]) -> None:
+        """Fit the tails of the training scores, and what turns evidence into alarms."""
+        settings = self.scorer_.settings
+        self.score_tail_ = ScoreTail.fit(evidence.score, borders, settings.window_size)
+        self.alarm_finder_ = AlarmFinder.fit(evidence, borders, settings.window_size, settings.smoothing)
+        self.training_evidence_, self.training_borders_ = evidence, borders
+
+    def detect(
+        self,
+        X: ArrayLike | None,
+        groups: ArrayLike | None = None,
+        *,
+        false_alarms_per: float | None = None,
+        follow_drift: bool = True,
+        merge: int | None = None,
+        direction: Literal["both", "up", "down"] = "both",
+        min_duration: int = 1,
+        min_severity: float = 1.0,
+        index: ArrayLike | None = None,
+    ) -> pd.DataFrame:
+        """Alarms in X: ranges of rows, how severe they are, and which channels carry them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_channels) or None
+            Rows in time order, as in `decision_function`. None takes the rows that were fitted.
+        groups : array-like of shape (n_rows,), default=None
+            Series of each row, if X holds several series. No alarm crosses a border.
+        false_alarms_per : float, default=None
+            At most one false alarm in so many normal rows, in the mean. It is a promise for rows like the training
+            rows, and is extrapolated from their peaks; see `timesad.thresholds.ScoreTail`. None takes the level that 1 %
+            of normal rows exceed, or 1.1 times the largest alarm score of the training rows if that is less. With
+            ``clean_training=False`` it is the level that the share `contamination` of the training rows exceeds.
+        follow_drift : bool, default=True
+            Whether the level rises with recent rows, so that a change that stays is one alarm. False keeps one level
+            for all rows; choose it where normal behaviour does not change.
+        merge : int, default=None
+            Largest number of rows between two parts of one alarm. None takes `window_size`.
+        direction : {"both", "up", "down"}, default="both"
+            "up" keeps alarms whose rows lie above what the detector expected, "down" those below.
+        min_duration : int, default=1
+            Fewest rows of an alarm.
+        min_severity : float, default=1.0
+            Least severity of an alarm.
+        index : array-like of shape (n_rows,), default=None
+            Label of each row, such as its time, increasing. None takes the index of a DataFrame, unless it merely
+            counts the rows.
+
+        Returns
+        -------
+        alarms : DataFrame
+            One row an alarm, in time order:
+
+            - ``start``, ``end``: first row, and the row after the last one.
+            - ``start_time``, ``end_time``: labels of the first and the last row; only with an index.
+            - ``series``: only with `groups`.
+            - ``peak``: row with the largest local evidence.
+            - ``score``: largest alarm score.
+            - ``severity``: largest quotient of alarm score and level, above 1.
+            - ``direction``: "up" or "down", in the channel of the peak.
+            - ``ongoing``: whether the change did not end: the alarm reaches the last row, or half of the rows after it
+              (as many as `follow_drift` remembers) still exceed the level.
+            - ``channels``: dict of channel name (or number) to its share, the largest first.
+            - ``p_value``: probability that a normal row has such an alarm score.
+
+            Without alarms, an empty frame with the same columns.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError
+            If a parameter or X cannot be used.
+
+        Warns
+        -----
+        ExtrapolationWarning
+            If the training rows are far too few for `false_alarms_per`.
+
+        See Also
+        --------
+        predict : Label of each row by one fixed threshold.
+
+        Notes
+        -----
+        Alarms are found by a score of their own (`timesad.scoring.RowEvidence`) and a level that follows recent rows
+        (`timesad.alarms.AlarmFinder`). Rows inside alarms therefore differ from rows with ``predict(X) == 1``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from timesad import NearestWindowsDetector
+        >>> X = np.sin(np.arange(3000) / 4)[:, None] + np.random.default_rng(0).normal(scale=0.1, size=(3000, 1))
+        >>> X[2500:2520] += 2.0
+        >>> alarms = NearestWindowsDetector(window_size=64).fit(X[:2000]).detect(X[2000:])
+        >>> alarms[["start", "end", "direction", "ongoing"]].values.tolist()
+        [[498, 522, 'up', False]]
+        """
+        check_is_fitted(self, "scorer_")
+        merge = self.scorer_.settings.window_size if merge is None else merge
+        _check("merge", merge, Integral, 0)
+        _check("min_duration", min_duration, Integral, 1)
+        _check("min_severity", min_severity, Real, 0)
+        if direction not in ("both", "up", "down"):
+            raise ValueError(f"direction={direction!r} is not one of 'both', 'up' and 'down'.")
+        if X is None:
+            if groups is not None:
+                raise ValueError("groups without X: detect(None) takes the series that were given to fit.")
+            evidence, borders = self.training_evidence_, self.training_borders_
+        else:
+            series = self._scaled_series(X, groups)
+            borders = series.borders
+        labels = _row_labels(X, index, borders)
+        if X is not None:
+            evidence = self.scorer_.evidence(series, self._resolve_device())
+        found = self.alarm_finder_.find(
+            evidence, borders, self._level(false_alarms_per), follow=follow_drift, merge=merge
+        )
+        directions = [direction_of(evidence, alarm) for alarm in found]
+        kept = [
+            (alarm, way)
+            for alarm, way in zip(found, directions, strict=True)
+            if alarm.end - alarm.start >= min_duration and alarm.severity >= min_severity and direction in ("both", way)
+        ]
+        alarms = [alarm for alarm, _ in kept]
+        names = None if groups is None else np.asarray(groups)
+        return self._table(evidence, alarms, [way for _, way in kept], labels, names)
+
+    def _level(self, false_alarms_per: float | None) -> float:
+        """Smallest level of an alarm."""
+        tail = self.alarm_finder_.tail
+        if false_alarms_per is not None:
+            _check("false_alarms_per", false_alarms_per, Real, 1)
+            return tail.threshold_per(float(false_alarms_per))
+        if self.clean_training or self.thresholder_ is not None:
+            return self.alarm_finder_.level
+        return float(np.quantile(tail.scores, 1 - self.contamination_))
+
+    def _table(
+        self,
+        evidence: RowEvidence,
+        alarms: list[Alarm],
+        directions: list[str],
+        labels: pd.Index | None,
+        groups: NDArray[Any] | None,
+    ) -> pd.DataFrame:
+        starts = np.array([alarm.start for alarm in alarms], dtype=np.int64)
+        ends = np.array([alarm.end for alarm in alarms], dtype=np.int64)
+        scores = np.array([alarm.score for alarm in alarms], dtype=np.float64)
+        channels = getattr(self, "feature_names_in_", np.arange(self.n_features_in_)).tolist()
+        columns: dict[str, Any] = {"start": starts, "end": ends}
+        if labels is not None:
+            columns |= {"start_time": labels[starts], "end_time": labels[ends - 1]}
+        if groups is not None:
+            columns["series"] = groups[starts]
+        columns |= {
+            "peak": np.array([alarm.peak for alarm in alarms], dtype=np.int64),
+            "score": scores,
+            "severity": np.array([alarm.severity for alarm in alarms], dtype=np.float64),
+            "direction": pd.Series(directions, dtype=object),
+            "ongoing": np.array([alarm.ongoing for alarm in alarms], dtype=bool),
+            "channels": pd.Series([channel_shares(evidence, alarm, channels) for alarm in alarms], dtype=object),
+            "p_value": self.alarm_finder_.tail.p_value(scores),
+        }
+        return pd.DataFrame(columns)
+
+    def p_values(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Probability that a normal row scores at least as high, for each row of X.
+
+        Conformal as far as the training scores reach, and extrapolated above. Pass them to
+        `scipy.stats.false_discovery_control` to control the share of false rows among those flagged.
+
+        Parameters
+        ----------
+        X, groups
+            As in `decision_function`.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_rows,)
+            In (0, 1]. Neighbouring rows share windows, so their p-values are not independent.
+        """
+        scores = self.decision_function(X, groups)
+        p_values: NDArray[np.float64] = self.score_tail_.p_value(scores)
+        return p_values
+
+    def check_threshold(self, X: ArrayLike, groups: ArrayLike | None = None) -> pd.DataFrame:
+        """Asked and seen share of rows above a threshold, on rows that are known to be normal.
+
+        Parameters
+        ----------
+        X, groups
+            Normal rows that were not fitted, as in `decision_function`.
+
+        Returns
+        -------
+        table : DataFrame
+            ``asked``: shares 0.05, 0.01, 0.001. ``threshold``: for this share. ``expected`` and ``seen``: numbers of
+            rows above it. Far more than expected means that normal behaviour has changed since `fit`.
+        """
+        scores = self.decision_function(X, groups)
+        thresholds = [self.score_tail_.threshold(share) for share in CHECKED_SHARES]
+        return pd.DataFrame(
+            {
+                "asked": CHECKED_SHARES,
+                "threshold": thresholds,
+                "expected": [share * len(scores) for share in CHECKED_SHARES],
+                "seen": [int((scores > threshold).sum()) for threshold in thresholds],
+            }
+        )
+
+
+def _check(name: str, value: Any, kind: type, least: float) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value < np.inf:  # type: ignore[operator]
+        what = "an integer" if kind is Integral else "a number"
+        raise ValueError(f"{name}={value!r} cannot be used; expected {what} of at least {least}.")
+
+
+def _row_labels(X: Any, index: ArrayLike | None, borders: NDArray[np.intp]) -> pd.Index | None:
+    """Label of each row, such as its time: `index`, or else that of a DataFrame unless it merely counts the rows."""
+    if index is None:
+        index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+        if index is None or isinstance(index, pd.RangeIndex):
+            return None
+    labels, n_rows = pd.Index(index), int(borders[-1])
+    if len(labels) != n_rows:
+        raise ValueError(f"index has {len(labels)} entries but X has {n_rows} rows; give one entry per row.")
+    for begin, end in pairwise(borders):
+        part = labels[begin:end]
+        if part.hasnans or not (part.is_monotonic_increasing and part.is_unique):
+            raise ValueError(
+                "index does not increase from row to row, so the rows are not in time order. Sort X by its index, drop "
+                "repeated times, or pass a plain array."
+            )
+    return labels
