@@ -17,10 +17,17 @@ def code_blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_usage_runs_and_gives_one_score_and_flag_per_row() -> None:
+def test_usage_runs_and_gives_what_it_says(capsys) -> None:
     names: dict[str, Any] = {}
     exec("\n".join(code_blocks("python")), names)
-    n_rows = len(names["series"].data)
+    [shown] = code_blocks("text")
+    assert capsys.readouterr().out.splitlines()[0] == shown.splitlines()[0]
+    assert len(names["alarms"]) == len(shown.splitlines()) - 2
+    for alarm, fault in zip(names["alarms"].itertuples(), names["series"].anomalies, strict=True):
+        first = fault["start"] - names["series"].train_size
+        assert alarm.start < first + 100
+        assert alarm.end > first
+    n_rows = len(names["new"])
     assert names["scores"].shape == names["flags"].shape == (n_rows,)
     assert np.isfinite(names["scores"]).all()
     assert set(np.unique(names["flags"])) == {0, 1}

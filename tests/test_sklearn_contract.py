@@ -175,7 +175,7 @@ class TestPipeline:
         pipeline = Pipeline([("scale", StandardScaler()), ("detect", make_flagship())])
         pipeline.set_params(detect__window_size=24, detect__contamination=0.25).fit(waves)
         assert pipeline["detect"].network_.window.window_size == 24
-        assert pipeline["detect"].labels_.mean() == 0.25
+        assert pipeline["detect"].labels_.mean() == pytest.approx(0.25, abs=0.02)
 
     def test_groups_reach_the_detector_as_a_fit_parameter(self, make_flagship, waves):
         groups = np.repeat([0, 1], 120)

@@ -70,13 +70,13 @@ class DetectMixin:
         groups : array-like of shape (n_rows,), default=None
             Series of each row, if X holds several series. No alarm crosses a border.
         false_alarms_per : float, default=None
-            At most one false alarm in so many normal rows, in the mean. It is a promise for rows like the training
-            rows, and is extrapolated from their peaks; see `timesad.thresholds.ScoreTail`. None takes the level that 1 %
-            of normal rows exceed, or 1.1 times the largest alarm score of the training rows if that is less. With
-            ``clean_training=False`` it is the level that the share `contamination` of the training rows exceeds.
+            At most one false alarm in so many normal rows, in the mean. It holds for rows like the training rows and
+            is extrapolated from their peaks; see `timesad.thresholds.ScoreTail`. None takes the level that 1 % of
+            normal rows exceed, or 1.1 times the largest alarm score of the training rows if that is less. With
+            ``clean_training=False``, None takes the level that the share `contamination` of the training rows exceeds.
         follow_drift : bool, default=True
             Whether the level rises with recent rows, so that a change that stays is one alarm. False keeps one level
-            for all rows; choose it where normal behaviour does not change.
+            for all rows. Choose it where normal behaviour does not change, or more than a tenth of X is anomalous.
         merge : int, default=None
             Largest number of rows between two parts of one alarm. None takes `window_size`.
         direction : {"both", "up", "down"}, default="both"

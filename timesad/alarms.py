@@ -81,17 +81,14 @@ class AlarmFinder:
 
     Notes
     -----
-    A row is in alarm if its alarm score exceeds
+    A row is in alarm if its alarm score exceeds ``max(level, 2.75 · q)``. At most 1 % of new normal rows exceed the
+    level. q is the 90 % quantile of the localised scores of the training rows and of the last 2,000 rows before this
+    one (or a third of the number of training rows, if that is more). A change that stays thus raises the level after a
+    while and gives one alarm. Siffer et al., KDD 2017 (DSPOT), and Hundman et al., KDD 2018, have thresholds that
+    follow recent scores, too.
 
-    ``max(level, 2.75 · q)``
-
-    where at most 1 % of new normal rows exceed the level, and q is the 90 % quantile of the localised scores of the training rows and of the last 2,000 rows before it (or a
-    third of the number of training rows, if that is more). A change that stays thus raises the level after a while and
-    gives one alarm. The idea of a threshold that follows recent scores is that of Siffer et al., KDD 2017 (DSPOT), and
-    Hundman et al., KDD 2018.
-
-    The localised score is the score with its smoothing taken back. It is ``(1 + score) · (2 + e) / (2 + E) - 1``, with e
-    the local evidence and E the largest local evidence within a window. One strong fault thus raises q in its own rows
+    The localised score is the score with its smoothing taken back: ``(1 + score) · (2 + e) / (2 + E) - 1``, with e the
+    local evidence and E the largest local evidence within a window. One strong fault thus raises q in its own rows
     only, and does not hide the faults after it.
 
     Runs of rows in alarm with at most `merge` rows between them are one alarm. If its largest local evidence is at
