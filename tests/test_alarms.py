@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from timesad.alarms import Alarm, AlarmFinder, channel_shares, direction_of, localised
 from timesad.scoring import RowEvidence
-from timesad.thresholds import ScoreTail
 
 WINDOW, SMOOTHING = 20, 8
 N_ROWS = 600
@@ -47,16 +44,25 @@ def extents(alarms):
 
 class TestFit:
     def test_level_is_the_tail_at_one_percent(self, finder):
-        assert finder.level == pytest.approx(min(finder.tail.exceeded_by(0.01), 1.1 * finder.tail.scores[-1]))
+        assert finder.level == pytest.approx(
+            min(finder.tail.exceeded_by(0.01), 1.05 * (1 + finder.tail.scores[-1]) - 1)
+        )
 
-    def test_level_is_at_most_a_tenth_above_the_largest_training_score(self):
+    def test_level_is_at_most_a_little_above_the_largest_training_score(self):
         """Two peaks: the extrapolated tail is far above them."""
         alarm = np.zeros(N_ROWS)
         alarm[100:300] = np.linspace(1.0, 10.0, 200)
         train = evidence_of(alarm)
         finder = AlarmFinder.fit(train, borders_of(train), WINDOW, SMOOTHING)
-        assert finder.level == pytest.approx(11.0)
-        assert finder.tail.exceeded_by(0.01) > 11.0
+        assert finder.level == pytest.approx(1.05 * 11 - 1)
+        assert finder.tail.exceeded_by(0.01) > finder.level
+
+    @pytest.mark.parametrize("score", [-0.5, 0.0, 3.0])
+    def test_level_is_above_constant_training_scores(self, score):
+        train = evidence_of(np.full(200, score))
+        finder = AlarmFinder.fit(train, borders_of(train), WINDOW, SMOOTHING)
+        assert score + 0.001 < finder.level < score + 0.3
+        assert find(finder, train, level=finder.level) == []
 
     def test_local_level_is_exceeded_by_one_percent_of_the_training_rows(self):
         train = evidence_of(np.zeros(1001), local=np.arange(1001.0))
@@ -80,7 +86,7 @@ class TestFind:
         alarm = np.zeros(100)
         alarm[30:60] = 2.0
         [found] = find(finder, evidence_of(alarm))
-        assert (found.start, found.end, found.score, found.severity) == (30, 60, 2.0, 2.0)
+        assert (found.start, found.end, found.score, found.severity) == (30, 60, 2.0, 1.5)
         assert not found.ongoing
 
     def test_a_sharp_peak_gives_the_extent(self, finder):
@@ -114,12 +120,12 @@ class TestFind:
         alarm[40:60] = 2.0
         assert extents(find(finder, evidence_of(alarm), 50)) == [(40, 50), (50, 60)]
 
-    def test_severity_is_the_quotient_by_the_level_of_the_row(self, finder):
+    def test_severity_is_one_plus_the_score_by_one_plus_the_level(self, finder):
         alarm = np.zeros(100)
         alarm[40:50] = np.arange(10.0) + 3
         [found] = find(finder, evidence_of(alarm), level=1.5)
         assert found.score == 12.0
-        assert found.severity == pytest.approx(8.0)
+        assert found.severity == pytest.approx(13 / 2.5)
 
     @pytest.mark.parametrize("n_alarms", [0, 3])
     def test_cost_is_that_of_the_rows(self, finder, n_alarms):
@@ -223,10 +229,3 @@ class TestChannels:
         deviation = sign * np.array([0, 0, 3, 2, -1, -99, 0, 0])
         evidence = evidence_of(np.ones(8), channel=[0, 0, 1, 1, 1, 0, 0, 0], deviation=deviation)
         assert direction_of(evidence, ALARM) == direction
-
-
-def test_tail_of_constant_scores_gives_no_alarm_for_the_same_constant():
-    train = evidence_of(np.full(200, 3.0))
-    finder = AlarmFinder.fit(train, borders_of(train), WINDOW, SMOOTHING)
-    assert find(finder, train, level=finder.level) == []
-    assert replace(finder, tail=ScoreTail.fit(train.alarm, borders_of(train), WINDOW)).level >= 3.0

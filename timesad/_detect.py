@@ -72,7 +72,7 @@ class DetectMixin:
         false_alarms_per : float, default=None
             At most one false alarm in so many normal rows, in the mean. It holds for rows like the training rows and
             is extrapolated from their peaks; see `timesad.thresholds.ScoreTail`. None takes the level that 1 % of
-            normal rows exceed, or 1.1 times the largest alarm score of the training rows if that is less. With
+            normal rows exceed, or a little more than the largest alarm score of the training rows if that is less. With
             ``clean_training=False``, None takes the level that the share `contamination` of the training rows exceeds.
         follow_drift : bool, default=True
             Whether the level rises with recent rows, so that a change that stays is one alarm. False keeps one level
@@ -99,7 +99,7 @@ class DetectMixin:
             - ``series``: only with `groups`.
             - ``peak``: row with the largest local evidence.
             - ``score``: largest alarm score.
-            - ``severity``: largest quotient of alarm score and level, above 1.
+            - ``severity``: largest ``(1 + alarm score) / (1 + level)`` of its rows.
             - ``direction``: "up" or "down", in the channel of the peak.
             - ``ongoing``: whether the change did not end: the alarm reaches the last row, or half of the rows after it
               (as many as `follow_drift` remembers) still exceed the level.

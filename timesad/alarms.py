@@ -22,7 +22,7 @@ from .windows import runs
 __all__ = ["Alarm", "AlarmFinder", "channel_shares", "direction_of"]
 
 LEVEL_SHARE = 0.01  # of new normal rows exceed the level
-LARGEST_FACTOR = 1.1  # times the largest training score; the level is at most that
+LARGEST_FACTOR = 1.05  # times the largest training score plus one; the level plus one is at most that
 BASELINE_QUANTILE = 0.9  # of the localised score of recent rows
 BASELINE_FACTOR = 2.75  # times the baseline; the alarm score must exceed it
 MEMORY_ROWS = 2000  # recent rows of the baseline, at least; a third of the training rows if that is more
@@ -51,7 +51,7 @@ class Alarm(NamedTuple):
     score : float
         Largest alarm score.
     severity : float
-        Largest quotient of alarm score and level.
+        Largest ``(1 + alarm score) / (1 + level)``.
     ongoing : bool
         Whether the change did not end.
     """
@@ -117,11 +117,12 @@ class AlarmFinder:
 
     @property
     def level(self) -> float:
-        """Alarm score that at most 1 % of new normal rows exceed, but no more than 1.1 times the largest of training.
+        """Alarm score that at most 1 % of new normal rows exceed, but at most ``1.05 · (1 + largest of training) - 1``.
 
         Few training rows have few independent peaks. Their extrapolated tail is then far above everything seen.
         """
-        return min(self.tail.exceeded_by(LEVEL_SHARE), LARGEST_FACTOR * float(self.tail.scores[-1]))
+        largest = LARGEST_FACTOR * (1.0 + float(self.tail.scores[-1])) - 1.0  # no score is below -1
+        return min(self.tail.exceeded_by(LEVEL_SHARE), largest)
 
     @property
     def memory(self) -> int:
@@ -170,7 +171,7 @@ class AlarmFinder:
         """
         recent = localised(evidence, borders, self.window_size, self.smoothing)
         levels = self.levels(recent, borders, level, follow=follow)
-        severity = evidence.alarm / np.maximum(levels, np.finfo(float).tiny)
+        severity = (1.0 + evidence.alarm) / (1.0 + levels)
         alarms = []
         for begin, end in pairwise(borders):
             series = slice(begin, end)

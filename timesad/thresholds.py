@@ -24,7 +24,7 @@ TAIL_SHARE = 0.2  # of the scores; above their quantile the tail is extrapolated
 FEW_INDEPENDENT = 3  # with fewer, a threshold beyond `FAR_BEYOND_START` raises a warning
 FAR_BEYOND_START = 25.0  # times rarer than an excess over the tail's start
 FAR_BEYOND_ROWS = 100.0  # times rarer than one in as many rows as there are
-SMALLEST_EXCESS = 1e-12  # keeps the tail of constant scores defined
+SMALLEST_EXCESS = 1e-3  # of calibrated scores, where 1 is the top 1 %: rounding does not exceed a constant
 
 
 @dataclass(frozen=True)
