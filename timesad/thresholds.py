@@ -141,7 +141,8 @@ class ScoreTail:
         if share < above:
             return float(genpareto.isf(share / above, self.shape, loc=self.start, scale=self.excess))
         rank = int(np.ceil((1 - share) * (len(self.scores) + 1)))  # split-conformal, with its finite-sample correction
-        return float(self.scores[min(max(rank, 1), len(self.scores)) - 1])
+        score = float(self.scores[min(max(rank, 1), len(self.scores)) - 1])
+        return score + SMALLEST_EXCESS if score >= self.scores[-1] else score
 
     def threshold_per(self, rows: float) -> float:
         """Score that new normal rows exceed once in so many rows; neighbouring excesses count once.
