@@ -1,4 +1,4 @@
-"""Find the faults in a recording: fit on its first rows, score all rows, compare with other detectors, draw.
+"""Find the faults in a recording: fit on its first rows, list the alarms, compare with other detectors, draw.
 
 Without arguments the recording is the host telemetry that timesad ships: 44 minutes of a small service, with no fault
 in the first half and 21 injected faults in the second. Labels are used for the report only, not for the fit or the
@@ -17,9 +17,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -39,7 +41,8 @@ from timesad.datasets import load_csv, load_host_telemetry
 
 Scores = NDArray[np.float64]
 
-CONTAMINATION = 0.01  # share of training rows above the threshold, for each method
+CONTAMINATION = 0.01  # share of normal rows above the threshold, for each method
+CHANNELS_NAMED = 2  # of each alarm in the table
 
 MOST_CHANNELS = 8
 TELEMETRY_CHANNELS = (
@@ -63,12 +66,13 @@ INK, GREY, BLUE, ORANGE, VERMILLION = "#222222", "#767676", "#0072B2", "#E69F00"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Scores of all rows by one method, and its threshold."""
+    """Scores of all rows by one method, its threshold, and the alarms after the training part if it has any."""
 
     method: str
     scores: Scores
     threshold: float
     seconds: float
+    alarms: pd.DataFrame | None = None
 
     @property
     def flags(self) -> NDArray[np.bool_]:
@@ -86,6 +90,11 @@ class Fault:
     def is_hit(self, flags: NDArray[np.bool_]) -> bool:
         return bool(flags[self.start : self.stop].any())
 
+    def overlap(self, alarm: Any) -> float:
+        """Intersection over union with an alarm, 0 or less if they share no row."""
+        shared = min(self.stop, alarm.end) - max(self.start, alarm.start)
+        return float(shared / (max(self.stop, alarm.end) - min(self.start, alarm.start)))
+
 
 def main() -> None:
     parser = make_parser()
@@ -99,6 +108,7 @@ def main() -> None:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
     faults = find_faults(recording)
     report(recording, outcomes, faults)
+    report_alarms(recording, outcomes[0], faults)
     draw(recording, outcomes[0], faults, args.out)
     print(f"\nPicture: {args.out}")
 
@@ -152,7 +162,11 @@ def score_with(method: str, detector: BaseDetector, rows: NDArray[np.float64], t
     begin = time.perf_counter()
     detector.fit(rows[:train_size])
     scores = np.concatenate([detector.decision_scores_, detector.decision_function(rows)[train_size:]])
-    return Outcome(method, scores, float(detector.threshold_), time.perf_counter() - begin)
+    seconds, alarms = time.perf_counter() - begin, None
+    if hasattr(detector, "detect"):
+        alarms = detector.detect(rows)  # with the training rows as context
+        alarms = alarms[alarms["end"] > train_size].reset_index(drop=True)
+    return Outcome(method, scores, float(detector.threshold_), seconds, alarms)
 
 
 def score_at_random(n_rows: int, train_size: int, seed: int) -> Outcome:
@@ -176,7 +190,10 @@ def report(recording: Bunch, outcomes: list[Outcome], faults: list[Fault]) -> No
     train_size = recording.train_size
     print(f"\n{recording.name}: {n_rows} rows of {n_channels} channels; fitted on the first {train_size}.")
     print(f"The table is about the {n_rows - train_size} rows after them. A row is flagged if its score is above the")
-    print(f"threshold, the {1 - CONTAMINATION:.0%} quantile of the method's training scores.\n")
+    print(
+        f"threshold that {CONTAMINATION:.0%} of normal rows exceed. IForest and PCA take the quantile of their training"
+    )
+    print("scores, the detectors of timesad a quantile for new rows.\n")
     columns = table_columns(recording, faults)
     cells = [list(columns), *([make(outcome) for make in columns.values()] for outcome in outcomes)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
@@ -185,6 +202,47 @@ def report(recording: Bunch, outcomes: list[Outcome], faults: list[Fault]) -> No
     if "AUC-PR" in columns:
         share = recording.target[train_size:].mean()
         print(f"\n{share:.1%} of these rows are faulty: the expected AUC-PR of a random score.")
+
+
+def report_alarms(recording: Bunch, outcome: Outcome, faults: list[Fault]) -> None:
+    """Print the alarms as a shift log."""
+    alarms = outcome.alarms
+    assert alarms is not None, "the first method has alarms"
+    n_rows = len(recording.data) - recording.train_size
+    print(f"\nAlarms of {outcome.method}.detect with its defaults, after the training part:\n")
+    if not len(alarms):
+        print("none")
+        return
+    names = list(recording.feature_names)
+    later = [fault for fault in faults if fault.stop > recording.train_size]
+    log = pd.DataFrame({"first row": alarms["start"], "last row": alarms["end"] - 1})
+    if "sampling_rate" in recording:
+        log.insert(0, "minute", (alarms["start"] / (60.0 * recording.sampling_rate)).map("{:.1f}".format))
+    log["severity"] = alarms["severity"].map("{:.1f}".format)
+    log["direction"] = alarms["direction"]
+    log["ongoing"] = alarms["ongoing"].map({True: "yes", False: ""})
+    log["channels"] = [
+        ", ".join(f"{names[channel]} {share:.0%}" for channel, share in list(channels.items())[:CHANNELS_NAMED])
+        for channels in alarms["channels"]
+    ]
+    if later:
+        log["fault (for the report)"] = [
+            max(later, key=lambda fault: fault.overlap(alarm)).kind or "fault"
+            if any(fault.overlap(alarm) > 0 for fault in later)
+            else "none"
+            for alarm in alarms.itertuples()
+        ]
+    print(log.to_string(index=False))
+    in_alarm = (alarms["end"] - alarms["start"].clip(lower=recording.train_size)).sum()
+    print(f"\n{len(alarms)} alarms, {in_alarm / n_rows:.1%} of the rows in alarm", end="")
+    if later:
+        best = [max(fault.overlap(alarm) for alarm in alarms.itertuples()) for fault in later]
+        hit = [overlap for overlap in best if overlap > 0]
+        true = sum(any(fault.overlap(alarm) > 0 for fault in later) for alarm in alarms.itertuples())
+        print(f"; {true} of them true, {len(hit)} of {len(later)} faults hit", end="")
+        if hit:
+            print(f", mean intersection over union {np.mean(hit):.2f}", end="")
+    print(".")
 
 
 def table_columns(recording: Bunch, faults: list[Fault]) -> dict[str, Callable[[Outcome], str]]:
@@ -208,7 +266,7 @@ def table_columns(recording: Bunch, faults: list[Fault]) -> dict[str, Callable[[
 
 
 def draw(recording: Bunch, outcome: Outcome, faults: list[Fault], path: Path) -> None:
-    """Draw the channels above, the score and its threshold below, and the true faults as shaded ranges."""
+    """Draw the channels above, the score with alarms and threshold below, and the true faults as shaded ranges."""
     names = choose_channels(list(recording.feature_names))
     with mpl.rc_context({"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": GREY}):
         figure = Figure(figsize=(16, 9), dpi=150, layout="constrained")
@@ -226,6 +284,7 @@ def draw(recording: Bunch, outcome: Outcome, faults: list[Fault], path: Path) ->
         score_axis.set_xlim(clock[max(first, 0)], clock[-1])
         score_axis.set_xlabel("minutes" if "sampling_rate" in recording else "row")
         name_faults(channel_axes[0], clock, outcome, faults, recording.train_size)
+        mark_alarms(score_axis, clock, outcome)
         figure.suptitle(headline(recording, outcome, faults), x=0.01, ha="left", fontsize=15)
         figure.align_ylabels()
         canvas.print_png(path)
@@ -264,7 +323,7 @@ def draw_score(axis: Axes, clock: Scores, outcome: Outcome) -> None:
     axis.fill_between(clock, threshold, outcome.scores, where=outcome.flags, color=BLUE, alpha=0.5, linewidth=0)
     axis.axhline(threshold, color=VERMILLION, linewidth=1.2, linestyle="--")
     axis.annotate(
-        f"threshold:\n{1 - CONTAMINATION:.0%} quantile\nof training\nscores",
+        f"threshold:\n{CONTAMINATION:.0%} of normal\nrows above",
         xy=(1.0, threshold),
         xycoords=("axes fraction", "data"),
         xytext=(6, 0),
@@ -300,13 +359,32 @@ def mark_time(axis: Axes, clock: Scores, train_size: int, faults: list[Fault]) -
     axis.axvline(clock[train_size], color=INK, linewidth=1.2)
 
 
+def mark_alarms(axis: Axes, clock: Scores, outcome: Outcome) -> None:
+    """Draw each alarm as a bar above the score."""
+    assert outcome.alarms is not None
+    for alarm in outcome.alarms.itertuples():
+        axis.axvspan(
+            clock[alarm.start], clock[alarm.end - 1], 1.01, 1.06, color=VERMILLION, linewidth=1.5, clip_on=False
+        )
+    axis.text(1.005, 1.035, "alarms", transform=axis.transAxes, va="center", fontsize=9, color=VERMILLION)
+
+
+def in_alarm(outcome: Outcome) -> NDArray[np.bool_]:
+    """Whether each row is inside an alarm."""
+    inside = np.zeros(len(outcome.scores), dtype=bool)
+    assert outcome.alarms is not None
+    for alarm in outcome.alarms.itertuples():
+        inside[alarm.start : alarm.end] = True
+    return inside
+
+
 def name_faults(axis: Axes, clock: Scores, outcome: Outcome, faults: list[Fault], train_size: int) -> None:
     """Write above the first channel where training ends, and the kind of each fault; missed ones in another colour."""
     above = axis.get_xaxis_transform()  # x in data, y in heights of the axis
     axis.text(clock[train_size], 1.05, "training ", transform=above, ha="right", va="bottom")
     for fault in faults:
         if fault.kind and fault.start >= train_size:
-            hit = fault.is_hit(outcome.flags)
+            hit = fault.is_hit(in_alarm(outcome))
             axis.text(
                 (clock[fault.start] + clock[fault.stop - 1]) / 2,
                 1.05,
@@ -321,15 +399,15 @@ def name_faults(axis: Axes, clock: Scores, outcome: Outcome, faults: list[Fault]
 
 
 def headline(recording: Bunch, outcome: Outcome, faults: list[Fault]) -> str:
-    """Title of the picture: faults found, rows flagged, and how many of these are faulty."""
-    flags = outcome.flags[recording.train_size :]
-    flagged = f"{flags.sum()} of {len(flags)} rows flagged"
+    """Title of the picture: alarms, faults found and rows in alarm."""
+    inside = in_alarm(outcome)
+    assert outcome.alarms is not None
+    what = f"{len(outcome.alarms)} alarms, {inside[recording.train_size :].mean():.1%} of the rows"
     later = [fault for fault in faults if fault.stop > recording.train_size]
     if not later:
-        return f"{outcome.method} on {recording.name}: {flagged}"
-    hits = sum(fault.is_hit(outcome.flags) for fault in later)
-    faulty = recording.target[recording.train_size :][flags].sum()
-    return f"{outcome.method}: {hits} of {len(later)} faults (shaded) found; {flagged}, {faulty} of them faulty"
+        return f"{outcome.method} on {recording.name}: {what}"
+    hits = sum(fault.is_hit(inside) for fault in later)
+    return f"{outcome.method}: {hits} of {len(later)} faults (shaded) found; {what}"
 
 
 if __name__ == "__main__":

@@ -113,6 +113,84 @@ def associating(request, waves):
     return request.param(**QUICK).fit(waves)
 
 
+def alarms_of(*ranges, severity=None, channels=None):
+    start, end = np.array(ranges, dtype=int).reshape(-1, 2).T
+    severity = np.arange(len(start))[::-1] + 2.0 if severity is None else severity
+    channels = [{"cpu": 0.9, "disk": 0.1}] * len(start) if channels is None else channels
+    return pd.DataFrame(
+        {"start": start, "end": end, "severity": severity, "channels": pd.Series(channels, dtype=object)}
+    )
+
+
+class TestAlarms:
+    def test_each_is_a_bar_above_the_scores_with_its_leading_channel(self):
+        display = AnomalyScoreDisplay.from_predictions(np.arange(50.0), alarms=alarms_of((3, 5), (30, 40)))
+        bars = [bar.get_extents().transformed(display.ax_.transData.inverted()) for bar in display.alarm_bars_]
+        np.testing.assert_allclose([(bar.x0, bar.x1) for bar in bars], [(2.5, 4.5), (29.5, 39.5)])
+        assert [label.get_text() for label in display.alarm_labels_] == ["cpu", "cpu"]
+        assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["score", "alarm"]
+        display.figure_.canvas.draw()
+
+    def test_dates_give_the_positions(self):
+        from matplotlib.dates import date2num
+
+        times = pd.date_range("2026-01-01", periods=10, freq="h")
+        display = AnomalyScoreDisplay.from_predictions(np.arange(10.0), positions=times, alarms=alarms_of((2, 4)))
+        extent = display.alarm_bars_[0].get_extents().transformed(display.ax_.transData.inverted())
+        expected = date2num(times[[1, 3]] + pd.Timedelta("30min"))
+        np.testing.assert_allclose([extent.x0, extent.x1], expected)
+
+    def test_the_most_severe_are_named_and_no_two_names_overlap(self):
+        """A hundred thousand rows and 500 alarms of fifty channels."""
+        starts = np.arange(0, 100_000, 200)
+        channels = [{f"channel {number % 50}": 1.0} for number in range(500)]
+        alarms = alarms_of(*zip(starts, starts + 20, strict=True), severity=np.arange(500.0), channels=channels)
+        display = AnomalyScoreDisplay.from_predictions(np.zeros(100_000), alarms=alarms)
+        assert len(display.alarm_bars_) == 500
+        assert 2 <= len(display.alarm_labels_) <= 12
+        assert display.alarm_labels_[0].get_text() == "channel 49"
+        at = np.sort([label.xy[0] for label in display.alarm_labels_])
+        assert np.diff(at).min() >= 0.08 * 100_000
+        display.figure_.canvas.draw()
+
+    def test_without_alarms_there_is_no_bar(self):
+        display = AnomalyScoreDisplay.from_predictions(np.arange(9.0), alarms=alarms_of())
+        assert display.alarm_bars_ == display.alarm_labels_ == []
+        assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["score"]
+
+    def test_columns_beside_start_and_end_are_optional(self):
+        alarms = alarms_of((1, 2))[["start", "end"]]
+        assert len(AnomalyScoreDisplay.from_predictions(np.arange(9.0), alarms=alarms).alarm_bars_) == 1
+
+    @pytest.mark.parametrize("through_pipeline", [False, True])
+    def test_true_calls_detect(self, make_nearest, waves, through_pipeline):
+        detector = make_nearest()
+        estimator = Pipeline([("scale", StandardScaler()), ("detect", detector)]) if through_pipeline else detector
+        estimator.fit(waves)
+        rows = waves.copy()
+        rows[100:104] += 9.0
+        display = AnomalyScoreDisplay.from_estimator(estimator, pd.DataFrame(rows), alarms=True)
+        inner = estimator[:-1].transform(rows) if through_pipeline else rows
+        pd.testing.assert_frame_equal(display.alarms, detector.detect(inner))
+        assert len(display.alarm_bars_) >= 1
+
+    def test_true_needs_a_detector_that_detects(self, waves):
+        with pytest.raises(ValueError, match="alarms=True, but PCA has no method detect"):
+            AnomalyScoreDisplay.from_estimator(PCA().fit(waves), waves, alarms=True)
+
+    @pytest.mark.parametrize(
+        ("alarms", "message"),
+        [
+            ([(1, 2)], "alarms must be a DataFrame with the columns start and end"),
+            (pd.DataFrame({"begin": [1]}), "alarms must be a DataFrame with the columns start and end"),
+            (alarms_of((5, 12)), "alarms has rows from 5 to 12, but there are 9 scores"),
+        ],
+    )
+    def test_what_cannot_be_drawn_is_refused(self, alarms, message):
+        with pytest.raises(ValueError, match=message):
+            AnomalyScoreDisplay.from_predictions(np.arange(9.0), alarms=alarms)
+
+
 class WithoutMasks(AnomalyTransformerDetector):
     def _window_settings(self):
         return replace(super()._window_settings(), n_masks=0)

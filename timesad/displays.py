@@ -6,6 +6,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
@@ -22,13 +23,16 @@ __all__ = ["AnomalyScoreDisplay", "AssociationDisplay"]
 
 SCORE_FIGURE_SIZE = (9.0, 3.0)  # inches
 PANEL_SIZE = (3.6, 3.6)  # inches, of each association
+ALARM_BAND = (0.94, 0.99)  # of the axes' height; bars of the alarms
+ALARM_LABELS = 12  # of the most severe alarms, at most
+LABEL_WIDTH = 0.08  # of the rows; labels closer than that would overlap
 FRAME_WIDTH = 0.7  # points; a wider frame would cover the row
 # The colour is the cube root of the weight: a narrow prior has a few large weights, attention many small ones.
 COLOUR_EXPONENT = 1 / 3
 
 
 class AnomalyScoreDisplay:
-    """Score of each row, with the threshold and the true anomalies if they are known.
+    """Score of each row, with the threshold, the alarms, and the true anomalies if they are known.
 
     Create one with `from_estimator` or `from_predictions`. All parameters are stored as attributes.
 
@@ -44,6 +48,9 @@ class AnomalyScoreDisplay:
         Horizontal coordinate of each row, increasing; row numbers if None.
     name : str, default=None
         Name of the scores in the legend.
+    alarms : DataFrame, default=None
+        Alarms among these rows, as `detect` returns them. Drawn as bars above the scores; the most severe ones have the
+        name of their leading channel.
 
     Attributes
     ----------
@@ -53,6 +60,10 @@ class AnomalyScoreDisplay:
         The threshold.
     spans_ : list of matplotlib.patches.Polygon or Rectangle
         The true anomalies, one per event.
+    alarm_bars_ : list of matplotlib.patches.Rectangle
+        The alarms. A short one is drawn with a width that can be seen.
+    alarm_labels_ : list of matplotlib.text.Text
+        Leading channels of the most severe alarms, at most twelve.
     ax_ : matplotlib.axes.Axes
         The axes with the plot.
     figure_ : matplotlib.figure.Figure
@@ -69,6 +80,16 @@ class AnomalyScoreDisplay:
     >>> display = AnomalyScoreDisplay.from_predictions(np.array([0.1, 0.3, 2.5, 0.2]), threshold=1.0, y=[0, 0, 1, 0])
     >>> len(display.spans_)
     1
+
+    With alarms:
+
+    >>> from timesad import NearestWindowsDetector
+    >>> X = np.sin(np.arange(3000) / 4)[:, None] + np.random.default_rng(0).normal(scale=0.1, size=(3000, 1))
+    >>> X[2500:2520] += 2.0
+    >>> detector = NearestWindowsDetector(window_size=64).fit(X[:2000])
+    >>> display = AnomalyScoreDisplay.from_estimator(detector, X[2000:], alarms=True)
+    >>> len(display.alarm_bars_)
+    1
     """
 
     line_: Line2D
@@ -81,7 +102,9 @@ class AnomalyScoreDisplay:
         y: NDArray[Any] | None = None,
         positions: NDArray[Any] | None = None,
         name: str | None = None,
+        alarms: pd.DataFrame | None = None,
     ) -> None:
+        self.alarms = alarms
         self.scores = scores
         self.threshold = threshold
         self.y = y
@@ -115,16 +138,51 @@ class AnomalyScoreDisplay:
             self.threshold_line_ = self.ax_.axhline(
                 self.threshold, color="C3", linestyle="--", linewidth=0.9, label="threshold"
             )
-        self.spans_ = [] if self.y is None else self._shade(positions, find_events(self.y == 1))
+        edges = _edges(positions)
+        self.spans_ = [] if self.y is None else self._shade(edges, find_events(self.y == 1))
+        self.alarm_bars_: list[Any] = []
+        self.alarm_labels_: list[Any] = []
+        if self.alarms is not None:
+            self._mark_alarms(edges, self.alarms)
         self.ax_.set(xlabel="row" if self.positions is None else "", ylabel="anomaly score")
         self.ax_.margins(x=0)
         self.ax_.legend(loc="upper left")
         return self
 
-    def _shade(self, positions: NDArray[Any], events: NDArray[np.intp]) -> list[Any]:
+    def _mark_alarms(self, edges: NDArray[Any], alarms: pd.DataFrame) -> None:
+        """Draw a bar for each alarm, and name the leading channels of the most severe ones."""
+        bottom, top = ALARM_BAND
+        for number, alarm in enumerate(alarms.itertuples()):
+            self.alarm_bars_.append(
+                self.ax_.axvspan(  # with an edge of its own, which keeps a short bar visible
+                    edges[alarm.start], edges[alarm.end], bottom, top, color="C3", linewidth=1.5,
+                    label=None if number else "alarm",
+                )
+            )  # fmt: skip
+        if "channels" not in alarms or "severity" not in alarms:
+            return
+        named: list[int] = []  # middle rows of the alarms with a name
+        for alarm in alarms.sort_values("severity", ascending=False, kind="stable").itertuples():
+            middle = (alarm.start + alarm.end) // 2
+            apart = all(abs(middle - other) >= LABEL_WIDTH * len(self.scores) for other in named)
+            if apart and len(named) < ALARM_LABELS and alarm.channels:
+                named.append(middle)
+                self.alarm_labels_.append(
+                    self.ax_.annotate(
+                        str(next(iter(alarm.channels))),
+                        (edges[middle], bottom),
+                        xycoords=self.ax_.get_xaxis_transform(),  # x in data, y in heights of the axes
+                        xytext=(0, -2),
+                        textcoords="offset points",
+                        ha="center",
+                        va="top",
+                        fontsize="x-small",
+                        color="C3",
+                    )
+                )
+
+    def _shade(self, edges: NDArray[Any], events: NDArray[np.intp]) -> list[Any]:
         """Shade each event from half a row before its first row to half a row after its last."""
-        halfway = positions[:-1] + (positions[1:] - positions[:-1]) / 2
-        edges = np.concatenate([positions[:1], halfway, positions[-1:]])
         return [
             self.ax_.axvspan(
                 edges[begin], edges[end], color="C1", alpha=0.3, linewidth=0, label=None if number else "true anomaly"
@@ -142,6 +200,7 @@ class AnomalyScoreDisplay:
         groups: ArrayLike | None = None,
         ax: Axes | None = None,
         name: str | None = None,
+        alarms: pd.DataFrame | bool | None = None,
     ) -> AnomalyScoreDisplay:
         """Score rows with a fitted detector and draw the scores.
 
@@ -160,13 +219,27 @@ class AnomalyScoreDisplay:
             Axes to draw on; a new figure if None.
         name : str, default=None
             Name in the legend; the detector's class if None.
+        alarms : DataFrame or bool, default=None
+            Alarms among the rows of X, as `detect` returns them. True calls `detect` with its defaults.
 
         Returns
         -------
         display : AnomalyScoreDisplay
+
+        Raises
+        ------
+        ValueError
+            If `alarms` is True and the detector has no `detect`.
         """
         positions = _positions(X)
         detector, X = _through_pipeline(estimator, X)
+        if alarms is True:
+            if not hasattr(detector, "detect"):
+                raise ValueError(
+                    f"alarms=True, but {type(detector).__name__} has no method detect. Pass a DataFrame of alarms, or "
+                    "a detector of timesad."
+                )
+            alarms = detector.detect(X, groups)
         return cls.from_predictions(
             detector.decision_function(X) if groups is None else detector.decision_function(X, groups=groups),
             threshold=getattr(detector, "threshold_", None),
@@ -174,6 +247,7 @@ class AnomalyScoreDisplay:
             positions=positions,
             ax=ax,
             name=name or type(detector).__name__,
+            alarms=None if alarms is False else alarms,
         )
 
     @classmethod
@@ -186,6 +260,7 @@ class AnomalyScoreDisplay:
         positions: ArrayLike | None = None,
         ax: Axes | None = None,
         name: str | None = None,
+        alarms: pd.DataFrame | None = None,
     ) -> AnomalyScoreDisplay:
         """Draw given scores.
 
@@ -203,6 +278,8 @@ class AnomalyScoreDisplay:
             Axes to draw on; a new figure if None.
         name : str, default=None
             Name in the legend.
+        alarms : DataFrame, default=None
+            Alarms among these rows: columns ``start`` and ``end``, and for their names ``channels`` and ``severity``.
 
         Returns
         -------
@@ -211,7 +288,8 @@ class AnomalyScoreDisplay:
         Raises
         ------
         ValueError
-            If `scores` is empty or not one-dimensional, or `y` or `positions` has another length.
+            If `scores` is empty or not one-dimensional, `y` or `positions` has another length, or `alarms` is not a
+            table of rows of `scores`.
         """
         scores = np.asarray(scores, dtype=np.float64)
         if scores.ndim != 1 or not len(scores):
@@ -222,6 +300,7 @@ class AnomalyScoreDisplay:
             y=_one_a_row("y", y, len(scores)),
             positions=_one_a_row("positions", positions, len(scores)),
             name=name,
+            alarms=_checked_alarms(alarms, len(scores)),
         ).plot(ax)
 
 
@@ -419,6 +498,25 @@ def _positions(X: Any) -> NDArray[Any] | None:
     """Index of a DataFrame if it holds numbers or dates, else None."""
     positions = np.asarray(X.index) if hasattr(X, "iloc") else None
     return positions if positions is not None and positions.dtype.kind in "iufM" else None
+
+
+def _edges(positions: NDArray[Any]) -> NDArray[Any]:
+    """Border of each row: halfway to the row before it, (n_rows + 1,)."""
+    halfway = positions[:-1] + (positions[1:] - positions[:-1]) / 2
+    return np.concatenate([positions[:1], halfway, positions[-1:]])
+
+
+def _checked_alarms(alarms: Any, n_rows: int) -> pd.DataFrame | None:
+    if alarms is None:
+        return None
+    if not isinstance(alarms, pd.DataFrame) or not {"start", "end"} <= set(alarms.columns):
+        raise ValueError("alarms must be a DataFrame with the columns start and end, such as detect returns.")
+    if len(alarms) and not (alarms["start"].min() >= 0 and alarms["end"].max() <= n_rows):
+        raise ValueError(
+            f"alarms has rows from {alarms['start'].min()} to {alarms['end'].max()}, but there are {n_rows} scores. "
+            "Pass the alarms of the same rows."
+        )
+    return alarms
 
 
 def _one_a_row(name: str, values: ArrayLike | None, n_rows: int) -> NDArray[Any] | None:
