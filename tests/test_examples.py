@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -103,6 +104,10 @@ def test_demo_prints_every_method_and_writes_the_picture(run_demo: Callable[...,
         assert sum(line[:1] == [method] for line in table) == 1, method
     assert "AUC-PR" in printed
     assert "of 1 " in printed, "20 faulty rows are one fault"
+    assert "Alarms of TimesNetDiscrepancyDetector.detect" in printed
+    assert re.search(
+        r"^\d+ alarms?, [\d.]+% of the rows in alarm; \d+ of them true, \d of 1 faults hit", printed, re.MULTILINE
+    ) or ("\nnone\n" in printed)
     assert (folder / "plant.png").read_bytes().startswith(PNG_SIGNATURE)
 
 
