@@ -51,7 +51,7 @@ TELEMETRY_CHANNELS = (
     "disk_write_mb_per_s",
     "context_switches_per_s",
     "service_cpu_percent",
-    "service_memory_mb",
+    "loopback_kb_per_s",
     "request_rate",
     "latency_mean_ms",
 )
@@ -61,7 +61,7 @@ LOGARITHMIC_FROM = 5.0  # thresholds; the axis of a score that rises higher is l
 FEW_DECADES = 3  # on such an axis; with so few, ticks at 2 and 5 are drawn as well
 
 # Okabe and Ito's palette, distinct for every kind of colour vision.
-INK, GREY, BLUE, ORANGE, VERMILLION = "#222222", "#767676", "#0072B2", "#E69F00", "#D55E00"
+INK, GREY, BLUE, ORANGE, VERMILLION, PURPLE = "#222222", "#767676", "#0072B2", "#E69F00", "#D55E00", "#CC79A7"
 
 
 @dataclass(frozen=True)
@@ -218,6 +218,8 @@ def report_alarms(recording: Bunch, outcome: Outcome, faults: list[Fault]) -> No
     log = pd.DataFrame({"first row": alarms["start"], "last row": alarms["end"] - 1})
     if "sampling_rate" in recording:
         log.insert(0, "minute", (alarms["start"] / (60.0 * recording.sampling_rate)).map("{:.1f}".format))
+    elif recording.timestamps is not None:
+        log.insert(0, "time", recording.timestamps[alarms["start"]])
     log["severity"] = alarms["severity"].map("{:.1f}".format)
     log["direction"] = alarms["direction"]
     log["ongoing"] = alarms["ongoing"].map({True: "yes", False: ""})
@@ -362,11 +364,12 @@ def mark_time(axis: Axes, clock: Scores, train_size: int, faults: list[Fault]) -
 def mark_alarms(axis: Axes, clock: Scores, outcome: Outcome) -> None:
     """Draw each alarm as a bar above the score."""
     assert outcome.alarms is not None
+    shown = axis.get_xlim()[0]  # an alarm may begin in the training part
     for alarm in outcome.alarms.itertuples():
         axis.axvspan(
-            clock[alarm.start], clock[alarm.end - 1], 1.01, 1.06, color=VERMILLION, linewidth=1.5, clip_on=False
+            max(clock[alarm.start], shown), clock[alarm.end - 1], 1.01, 1.06, color=PURPLE, linewidth=1.5, clip_on=False
         )
-    axis.text(1.005, 1.035, "alarms", transform=axis.transAxes, va="center", fontsize=9, color=VERMILLION)
+    axis.text(1.005, 1.035, "alarms", transform=axis.transAxes, va="center", fontsize=9, color=PURPLE)
 
 
 def in_alarm(outcome: Outcome) -> NDArray[np.bool_]:

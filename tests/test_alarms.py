@@ -219,6 +219,11 @@ class TestChannels:
         evidence = evidence_of(np.ones(8), local=[0, 0, 4, 96, 0, 0, 0, 0], channel=[0, 0, 1, 2, 0, 0, 0, 0])
         assert channel_shares(evidence, ALARM, ["a", "b", "c"]) == {"c": 0.96}
 
+    def test_the_largest_is_named_however_small(self):
+        evidence = evidence_of(np.ones(60), channel=np.arange(60))
+        alarm = ALARM._replace(start=0, end=60)
+        assert channel_shares(evidence, alarm, list(range(60))) == {0: pytest.approx(1 / 60, abs=1e-4)}
+
     def test_rows_without_evidence_count_alike(self):
         evidence = evidence_of(np.ones(8), local=-np.ones(8), channel=[0, 0, 1, 1, 1, 0, 0, 0])
         assert channel_shares(evidence, ALARM, [0, 1]) == {1: 0.75, 0: 0.25}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -136,22 +137,50 @@ class TestAlarms:
 
         times = pd.date_range("2026-01-01", periods=10, freq="h")
         display = AnomalyScoreDisplay.from_predictions(np.arange(10.0), positions=times, alarms=alarms_of((2, 4)))
+        display.figure_.canvas.draw()
         extent = display.alarm_bars_[0].get_extents().transformed(display.ax_.transData.inverted())
         expected = date2num(times[[1, 3]] + pd.Timedelta("30min"))
         np.testing.assert_allclose([extent.x0, extent.x1], expected)
+        label = display.alarm_labels_[0].get_window_extent()
+        bar = display.alarm_bars_[0].get_window_extent()
+        assert (label.x0 + label.x1) / 2 == pytest.approx((bar.x0 + bar.x1) / 2, abs=1)
 
     def test_the_most_severe_are_named_and_no_two_names_overlap(self):
-        """A hundred thousand rows and 500 alarms of fifty channels."""
+        """A hundred thousand rows and 500 alarms of fifty channels with long names."""
         starts = np.arange(0, 100_000, 200)
-        channels = [{f"channel {number % 50}": 1.0} for number in range(500)]
+        channels = [{f"temperature_of_channel_{number % 50}": 1.0} for number in range(500)]
         alarms = alarms_of(*zip(starts, starts + 20, strict=True), severity=np.arange(500.0), channels=channels)
         display = AnomalyScoreDisplay.from_predictions(np.zeros(100_000), alarms=alarms)
         assert len(display.alarm_bars_) == 500
         assert 2 <= len(display.alarm_labels_) <= 12
-        assert display.alarm_labels_[0].get_text() == "channel 49"
-        at = np.sort([label.xy[0] for label in display.alarm_labels_])
-        assert np.diff(at).min() >= 0.08 * 100_000
+        assert display.alarm_labels_[0].get_text() == "temperature_of_channel_49"
         display.figure_.canvas.draw()
+        extents = [label.get_window_extent() for label in display.alarm_labels_]
+        assert not any(one.overlaps(other) for one, other in combinations(extents, 2))
+        assert all(display.ax_.bbox.x0 - 1 <= one.x0 and one.x1 <= display.ax_.bbox.x1 + 1 for one in extents)
+
+    @pytest.mark.parametrize("scale", ["linear", "symlog"])
+    def test_bars_and_labels_are_above_the_scores(self, scale):
+        from matplotlib import pyplot as plt
+
+        _, ax = plt.subplots()
+        ax.set_yscale(scale)
+        scores = np.geomspace(0.1, 1000.0, 50)
+        display = AnomalyScoreDisplay.from_predictions(scores, ax=ax, alarms=alarms_of((45, 50)))
+        display.figure_.canvas.draw()
+        highest_score = ax.transData.transform((0, scores.max()))[1]
+        bar, label = (one.get_window_extent() for one in (display.alarm_bars_[0], display.alarm_labels_[0]))
+        assert highest_score < bar.y0 < bar.y1 < label.y0 < label.y1 <= ax.bbox.y1
+
+    def test_a_bar_of_one_row_among_many_has_an_edge_that_can_be_seen(self):
+        display = AnomalyScoreDisplay.from_predictions(np.zeros(100_000), alarms=alarms_of((70_000, 70_001)))
+        assert display.alarm_bars_[0].get_window_extent().width < 0.1, "less than a pixel without the edge"
+        assert display.alarm_bars_[0].get_linewidth() >= 1
+
+    def test_an_alarm_without_a_leading_channel_has_no_label(self):
+        display = AnomalyScoreDisplay.from_predictions(np.arange(9.0), alarms=alarms_of((1, 2), channels=[{}]))
+        assert len(display.alarm_bars_) == 1
+        assert display.alarm_labels_ == []
 
     def test_without_alarms_there_is_no_bar(self):
         display = AnomalyScoreDisplay.from_predictions(np.arange(9.0), alarms=alarms_of())
@@ -183,7 +212,10 @@ class TestAlarms:
         [
             ([(1, 2)], "alarms must be a DataFrame with the columns start and end"),
             (pd.DataFrame({"begin": [1]}), "alarms must be a DataFrame with the columns start and end"),
-            (alarms_of((5, 12)), "alarms has rows from 5 to 12, but there are 9 scores"),
+            (alarms_of((5, 12)), "alarms has an alarm with start=5 and end=12, but there are 9 scores"),
+            (alarms_of((-1, 2)), "alarms has an alarm with start=-1 and end=2"),
+            (alarms_of((4, 4)), "start before end"),
+            (alarms_of((1, 2)).astype({"start": float}), "alarms has a start or end that is not an integer"),
         ],
     )
     def test_what_cannot_be_drawn_is_refused(self, alarms, message):

@@ -111,6 +111,18 @@ def test_demo_prints_every_method_and_writes_the_picture(run_demo: Callable[...,
     assert (folder / "plant.png").read_bytes().startswith(PNG_SIGNATURE)
 
 
+def test_demo_lists_the_alarms_with_their_time_channel_and_fault(run_demo: Callable[..., str]) -> None:
+    printed = run_demo(*SHORT_ARGUMENTS["demo.py"])
+    [alarm] = [line.split() for line in printed.splitlines() if line.strip().startswith("2026-01-01")]
+    first, last = int(alarm[1]), int(alarm[2])
+    assert first < FAULT.stop
+    assert last >= FAULT.start
+    assert alarm[0] == f"2026-01-01T00:{first // 60:02}:{first % 60:02}"
+    assert "pressure" in alarm
+    assert alarm[-1] == "fault"
+    assert "1 of them true, 1 of 1 faults hit" in printed
+
+
 def test_demo_without_labels_prints_no_metric(
     run_demo: Callable[..., str], folder: Path, plant: dict[str, NDArray[np.generic]]
 ) -> None:
@@ -120,6 +132,8 @@ def test_demo_without_labels_prints_no_metric(
     assert "rows flagged" in printed
     assert "AUC" not in printed
     assert "faults hit" not in printed
+    assert "1 alarms" in printed
+    assert "for the report" not in printed
 
 
 @pytest.mark.parametrize(

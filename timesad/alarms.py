@@ -223,7 +223,7 @@ def localised(
 
 
 def channel_shares(evidence: RowEvidence, alarm: Alarm, names: Sequence[Any]) -> dict[Any, float]:
-    """Share of each channel in an alarm's local evidence, the largest first; shares below 5 % are left out.
+    """Share of each channel in an alarm's local evidence, the largest first; others below 5 % are left out.
 
     Parameters
     ----------
@@ -238,7 +238,8 @@ def channel_shares(evidence: RowEvidence, alarm: Alarm, names: Sequence[Any]) ->
     weights = np.maximum(evidence.local[rows], np.finfo(float).tiny)
     sums = np.bincount(evidence.channel[rows], weights, minlength=len(names)) / weights.sum()
     order = np.argsort(-sums, kind="stable")
-    return {names[channel]: round(float(sums[channel]), 4) for channel in order if sums[channel] >= SMALLEST_SHARE}
+    named = [order[0], *(channel for channel in order[1:] if sums[channel] >= SMALLEST_SHARE)]
+    return {names[channel]: round(float(sums[channel]), 4) for channel in named}
 
 
 def direction_of(evidence: RowEvidence, alarm: Alarm) -> str:

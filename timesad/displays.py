@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,18 @@ from .nn.networks import AssociatingNetwork
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
+    from matplotlib.text import Text
 
 __all__ = ["AnomalyScoreDisplay", "AssociationDisplay"]
 
 SCORE_FIGURE_SIZE = (9.0, 3.0)  # inches
 PANEL_SIZE = (3.6, 3.6)  # inches, of each association
-ALARM_BAND = (0.94, 0.99)  # of the axes' height; bars of the alarms
+SCORE_SHARE = 0.78  # of the axes' height, for the scores below the alarms
+ALARM_BAND = (0.82, 0.88)  # of the axes' height; bars of the alarms
+ALARM_EDGE = 1.5  # points around a bar; one row among 100,000 stays visible
 ALARM_LABELS = 12  # of the most severe alarms, at most
-LABEL_WIDTH = 0.08  # of the rows; labels closer than that would overlap
+LABEL_RISE = 0.015  # of the axes' height, between bars and labels
+LABEL_GAP = 3.0  # points between two labels, at least
 FRAME_WIDTH = 0.7  # points; a wider frame would cover the row
 # The colour is the cube root of the weight: a narrow prior has a few large weights, attention many small ones.
 COLOUR_EXPONENT = 1 / 3
@@ -49,8 +54,8 @@ class AnomalyScoreDisplay:
     name : str, default=None
         Name of the scores in the legend.
     alarms : DataFrame, default=None
-        Alarms among these rows, as `detect` returns them. Drawn as bars above the scores; the most severe ones have the
-        name of their leading channel.
+        Alarms among these rows, as `detect` returns them. Drawn as bars above the scores. At most twelve have the name
+        of their leading channel: the most severe ones whose names do not overlap.
 
     Attributes
     ----------
@@ -60,10 +65,10 @@ class AnomalyScoreDisplay:
         The threshold.
     spans_ : list of matplotlib.patches.Polygon or Rectangle
         The true anomalies, one per event.
-    alarm_bars_ : list of matplotlib.patches.Rectangle
+    alarm_bars_ : list of matplotlib.patches.Polygon or Rectangle
         The alarms. A short one is drawn with a width that can be seen.
     alarm_labels_ : list of matplotlib.text.Text
-        Leading channels of the most severe alarms, at most twelve.
+        Leading channels of at most twelve alarms, the most severe first.
     ax_ : matplotlib.axes.Axes
         The axes with the plot.
     figure_ : matplotlib.figure.Figure
@@ -140,46 +145,75 @@ class AnomalyScoreDisplay:
             )
         edges = _edges(positions)
         self.spans_ = [] if self.y is None else self._shade(edges, find_events(self.y == 1))
-        self.alarm_bars_: list[Any] = []
-        self.alarm_labels_: list[Any] = []
-        if self.alarms is not None:
-            self._mark_alarms(edges, self.alarms)
         self.ax_.set(xlabel="row" if self.positions is None else "", ylabel="anomaly score")
         self.ax_.margins(x=0)
-        self.ax_.legend(loc="upper left")
+        if self.alarms is None or self.alarms.empty:
+            self.alarm_bars_, self.alarm_labels_ = [], []
+            self.ax_.legend(loc="upper left")
+        else:
+            self.alarm_bars_ = self._draw_alarms(edges, self.alarms)
+            self.alarm_labels_ = self._label_alarms(self.alarms)
+            self.ax_.legend(loc="upper left", bbox_to_anchor=(0.0, 0.0, 1.0, SCORE_SHARE))  # below the alarms
         return self
 
-    def _mark_alarms(self, edges: NDArray[Any], alarms: pd.DataFrame) -> None:
-        """Draw a bar for each alarm, and name the leading channels of the most severe ones."""
-        bottom, top = ALARM_BAND
-        for number, alarm in enumerate(alarms.itertuples()):
-            self.alarm_bars_.append(
-                self.ax_.axvspan(  # with an edge of its own, which keeps a short bar visible
-                    edges[alarm.start], edges[alarm.end], bottom, top, color="C3", linewidth=1.5,
-                    label=None if number else "alarm",
-                )
-            )  # fmt: skip
-        if "channels" not in alarms or "severity" not in alarms:
-            return
-        named: list[int] = []  # middle rows of the alarms with a name
-        for alarm in alarms.sort_values("severity", ascending=False, kind="stable").itertuples():
-            middle = (alarm.start + alarm.end) // 2
-            apart = all(abs(middle - other) >= LABEL_WIDTH * len(self.scores) for other in named)
-            if apart and len(named) < ALARM_LABELS and alarm.channels:
-                named.append(middle)
-                self.alarm_labels_.append(
-                    self.ax_.annotate(
-                        str(next(iter(alarm.channels))),
-                        (edges[middle], bottom),
-                        xycoords=self.ax_.get_xaxis_transform(),  # x in data, y in heights of the axes
-                        xytext=(0, -2),
-                        textcoords="offset points",
-                        ha="center",
-                        va="top",
-                        fontsize="x-small",
-                        color="C3",
-                    )
-                )
+    def _draw_alarms(self, edges: NDArray[Any], alarms: pd.DataFrame) -> list[Any]:
+        """Draw a bar for each alarm, above the scores on any scale of the axis."""
+        bottom, _ = self.ax_.get_ylim()
+        top = self.ax_.transAxes.transform((0.0, 1.0 / SCORE_SHARE))
+        self.ax_.set_ylim(bottom, self.ax_.transData.inverted().transform(top)[1])
+        return [
+            self.ax_.axvspan(
+                edges[start],
+                edges[end],
+                *ALARM_BAND,
+                color="C4",
+                linewidth=ALARM_EDGE,
+                label=None if number else "alarm",
+            )
+            for number, (start, end) in enumerate(alarms[["start", "end"]].to_numpy(dtype=np.intp))
+        ]
+
+    def _label_alarms(self, alarms: pd.DataFrame) -> list[Text]:
+        """Write the leading channel above the most severe alarms, where it overlaps no other label."""
+        if not {"channels", "severity"} <= set(alarms.columns):
+            return []
+        self.figure_.canvas.figure.draw_without_rendering()  # the layout sets the width of the axes
+        left, right = self.ax_.bbox.x0, self.ax_.bbox.x1  # pixels, as the ends below
+        gap = LABEL_GAP * self.figure_.dpi / 72
+        labels: list[Text] = []
+        taken: list[tuple[float, float]] = []  # begin and end of each label
+        for number in np.argsort(-alarms["severity"].to_numpy(dtype=np.float64), kind="stable"):
+            bar = self.alarm_bars_[number].get_window_extent()
+            middle = (bar.x0 + bar.x1) / 2
+            channels = alarms["channels"].iloc[number]
+            if not (isinstance(channels, Mapping) and channels and left <= middle <= right):
+                continue
+            label = self._write_above_bars(str(next(iter(channels))))
+            width = label.get_window_extent().width
+            begin = max(min(middle - width / 2, right - width), left)
+            if any(begin < end + gap and start < begin + width + gap for start, end in taken):
+                label.remove()
+                continue
+            label.set_x(self.ax_.transData.inverted().transform((begin + width / 2, 0.0))[0])
+            labels.append(label)
+            taken.append((begin, begin + width))
+            if len(labels) == ALARM_LABELS:
+                break
+        return labels
+
+    def _write_above_bars(self, words: str) -> Text:
+        return self.ax_.text(
+            self.ax_.get_xlim()[0],
+            ALARM_BAND[1] + LABEL_RISE,
+            words,
+            transform=self.ax_.get_xaxis_transform(),  # x in data, y in heights of the axes
+            ha="center",
+            va="bottom",
+            fontsize="x-small",
+            color="C4",
+            clip_on=True,
+            parse_math=False,  # a dollar sign in a name is no formula
+        )
 
     def _shade(self, edges: NDArray[Any], events: NDArray[np.intp]) -> list[Any]:
         """Shade each event from half a row before its first row to half a row after its last."""
@@ -511,10 +545,16 @@ def _checked_alarms(alarms: Any, n_rows: int) -> pd.DataFrame | None:
         return None
     if not isinstance(alarms, pd.DataFrame) or not {"start", "end"} <= set(alarms.columns):
         raise ValueError("alarms must be a DataFrame with the columns start and end, such as detect returns.")
-    if len(alarms) and not (alarms["start"].min() >= 0 and alarms["end"].max() <= n_rows):
+    if alarms.empty:
+        return alarms
+    if not all(pd.api.types.is_integer_dtype(alarms[bound]) for bound in ("start", "end")):
+        raise ValueError("alarms has a start or end that is not an integer. Pass row numbers, such as detect returns.")
+    wrong = alarms[(alarms["start"] < 0) | (alarms["end"] <= alarms["start"]) | (alarms["end"] > n_rows)]
+    if len(wrong):
+        start, end = wrong[["start", "end"]].iloc[0]
         raise ValueError(
-            f"alarms has rows from {alarms['start'].min()} to {alarms['end'].max()}, but there are {n_rows} scores. "
-            "Pass the alarms of the same rows."
+            f"alarms has an alarm with start={start} and end={end}, but there are {n_rows} scores. Pass the alarms of "
+            "the same rows, counted from 0 and with start before end."
         )
     return alarms
 
