@@ -1,6 +1,8 @@
-"""Distances to the nearest training windows, written out plainly and compared; and their score."""
+"""Distances to the nearest windows, written out plainly and compared; and their score."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 import timesad.neighbors
 from timesad.calibration import TailCalibration, smooth
+from timesad.earlier_windows import EarlierWindows
 from timesad.local_evidence import local_columns
 from timesad.neighbors import (
     ChannelCalibration,
@@ -15,7 +18,6 @@ from timesad.neighbors import (
     NeighborScorer,
     RootDistances,
     TrainingWindows,
-    search_batches,
 )
 from timesad.windows import Series
 
@@ -41,19 +43,33 @@ def distances(training, series, stride=1):
     return columns_of(training.distances(series.windows(WINDOW, stride), "cpu"))
 
 
-def self_join(training, series, stride=1):
-    outside, every = zip(*training.self_join(series.windows(WINDOW, stride), "cpu"), strict=True)
+def past_distances(training, series, stride=1):
+    """Distances to the training windows and earlier windows of the same series."""
+    windows = series.windows(WINDOW, stride)
+    earlier = EarlierWindows.of(windows, series.borders, training.keys)
+    return columns_of(training.distances(windows, "cpu", earlier=earlier))
+
+
+def self_join(training, series, stride=1, half_width=1):
+    outside, every = zip(*training.self_join(series.windows(WINDOW, stride), "cpu", half_width), strict=True)
     return columns_of(outside), columns_of(every)
 
 
-def plain_distances(train, training, series, stride, *, exclude):
-    """The definition, window by window and channel by channel."""
+def plain_distances(train, training, series, stride, *, exclude=0, earlier=lambda start: []):
+    """The definition, window by window and channel by channel.
+
+    `exclude` is the half width of the exclusion zone in window lengths; `earlier` returns the first rows of further
+    windows for the window at a row.
+    """
     kept = np.array([train[start : start + WINDOW] for start in training.positions])
     of_window, of_row = ([[] for _ in series.values] for _ in range(2))
     for start in series.windows(WINDOW, stride).starts:
-        apart = np.abs(training.positions - start) >= WINDOW
-        squares = (series.values[start : start + WINDOW] - kept[apart if exclude else ...]) ** 2
-        nearest = np.argsort(squares.mean(axis=1), axis=0)[: training.n_neighbors, None]  # (neighbour, 1, channel)
+        apart = np.abs(training.positions - start) >= exclude * WINDOW
+        past = [series.values[row : row + WINDOW] for row in earlier(start)]
+        squares = (series.values[start : start + WINDOW] - np.array([*kept[apart], *past])) ** 2
+        nearest = np.argsort(squares.mean(axis=1), axis=0)[
+            : min(training.n_neighbors, len(kept)), None
+        ]  # (neighbour, 1, channel)
         found = np.take_along_axis(squares, nearest, axis=0).mean(axis=0)  # (time, channel)
         for position, row in enumerate(range(start, start + WINDOW)):
             of_window[row].append(found.mean(axis=0))
@@ -103,7 +119,7 @@ class TestDistances:
         training = fit_training(series_of(train), max_windows)
         new[20:60] = train[100:140]  # a copy of training rows is new, too
         series = series_of(new, 50)
-        expected = plain_distances(train, training, series, stride, exclude=False)
+        expected = plain_distances(train, training, series, stride)
         for found, defined in zip(distances(training, series, stride), expected, strict=True):
             np.testing.assert_allclose(found, defined, rtol=1e-5, atol=1e-12)
 
@@ -114,10 +130,27 @@ class TestDistances:
         series = series_of(train, 170)
         training = fit_training(series, max_windows, n_neighbors)
         assert training.leaves_neighbors
-        for found, exclude in zip(self_join(training, series, stride), (True, False), strict=True):
+        for found, exclude in zip(self_join(training, series, stride), (1, 0), strict=True):
             expected = plain_distances(train, training, series, stride, exclude=exclude)
             for one, defined in zip(found, expected, strict=True):
                 np.testing.assert_allclose(one, defined, rtol=1e-5, atol=1e-12)
+
+    @pytest.mark.parametrize("half_width", [2, 5])
+    def test_a_wider_zone_leaves_near_windows_out(self, train, half_width):
+        series = series_of(train)
+        training = fit_training(series)
+        outside, _ = self_join(training, series, 3, half_width)
+        expected = plain_distances(train, training, series, 3, exclude=half_width)
+        for one, defined in zip(outside, expected, strict=True):
+            np.testing.assert_allclose(one, defined, rtol=1e-5, atol=1e-12)
+
+    def test_a_zone_that_leaves_too_little_is_narrowed(self, train):
+        """Of 100 rows, 89 windows: the middle one keeps 89 - 71 with a half width of 3, and 0 with 4."""
+        series = series_of(train[:100])
+        training = fit_training(series)
+        assert [training.zone_windows(at_most) for at_most in (1, 2, 3, 4, 9)] == [1, 2, 3, 3, 3]
+        narrow, wide = self_join(training, series, half_width=3), self_join(training, series, half_width=9)
+        np.testing.assert_array_equal(narrow, wide)
 
     def test_short_series_is_compared_with_all_windows(self, train):
         series = series_of(train[:30])
@@ -179,12 +212,85 @@ class TestDistances:
     def test_search_batches_change_nothing_but_rounding(self, train, new, monkeypatch):
         series = series_of(train)
         training = fit_training(series, 200)
-        expected = [distances(training, series_of(new)), *self_join(training, series)]
+        expected = [past_distances(training, series_of(new)), *self_join(training, series)]
         monkeypatch.setattr(timesad.neighbors, "SEARCH_BATCH", 7)
-        assert search_batches(series.windows(WINDOW, 20))[:2] == [slice(0, 7), slice(7, 14)]
-        assert len(search_batches(series.windows(WINDOW, 20))) == 3
-        found = [distances(training, series_of(new)), *self_join(training, series)]
+        monkeypatch.setattr(timesad.neighbors, "EARLIER_BLOCK", 3)
+        found = [past_distances(training, series_of(new)), *self_join(training, series)]
         np.testing.assert_allclose(np.concatenate([*sum(found, ())]), np.concatenate([*sum(expected, ())]), rtol=1e-5)
+
+
+class TestPast:
+    """New rows are compared with earlier windows of their own series, too."""
+
+    @pytest.mark.parametrize("stride", [1, 5])
+    @pytest.mark.parametrize("max_windows", [4, 9, 1000])
+    def test_is_the_definition(self, train, new, max_windows, stride):
+        """Windows that end before, every f-th of them, with the smallest power of two that leaves `max_windows`."""
+        border = 30
+        series = series_of(new, border)
+
+        def earlier(start):
+            first = border if start >= border else 0
+            starts = list(range(first, start - WINDOW + 1, stride))
+            factor = 1
+            while len(starts) / factor > max_windows:
+                factor *= 2
+            return starts[::factor]
+
+        training = fit_training(series_of(train), max_windows)
+        expected = plain_distances(train, training, series, stride, earlier=earlier)
+        for found, defined in zip(past_distances(training, series, stride), expected, strict=True):
+            np.testing.assert_allclose(found, defined, rtol=1e-5, atol=1e-12)
+
+    def test_later_rows_change_nothing(self, train, new):
+        training = fit_training(series_of(train))
+        other = new.copy()
+        other[60:] += 3.0
+        for one, changed in zip(
+            past_distances(training, series_of(new)), past_distances(training, series_of(other)), strict=True
+        ):
+            np.testing.assert_array_equal(one[: 60 - WINDOW], changed[: 60 - WINDOW])
+            assert (one[60:] != changed[60:]).any()
+
+    def test_the_first_window_has_no_past(self, train, new):
+        training = fit_training(series_of(train))
+        alone, with_past = distances(training, series_of(new), WINDOW), past_distances(training, series_of(new), WINDOW)
+        np.testing.assert_array_equal(alone[0][:WINDOW], with_past[0][:WINDOW])
+        assert (with_past[0] <= alone[0]).all()
+        assert (with_past[0] < alone[0]).any()
+
+    def test_the_past_of_one_series_is_not_that_of_another(self, train, new):
+        training = fit_training(series_of(train))
+        together = past_distances(training, series_of(np.vstack([new, new]), len(new)))
+        alone = past_distances(training, series_of(new))
+        np.testing.assert_allclose(together[0][90:], alone[0], rtol=1e-6)
+
+    def test_training_rows_before_the_new_ones_do_not_count_twice(self, train, new):
+        training = fit_training(series_of(train))
+        both = past_distances(training, series_of(np.vstack([train, new])))
+        spanning = series_of(
+            np.vstack([train[-WINDOW + 1 :], new])
+        )  # windows that hold rows of both are no training windows
+        for one, defined in zip(both, past_distances(training, spanning), strict=True):
+            np.testing.assert_allclose(one[300 + WINDOW :], defined[2 * WINDOW - 1 :], rtol=1e-5)
+
+    def test_a_regime_that_stays_becomes_near(self):
+        wave = np.sin(np.arange(400) * 2 * np.pi / 10).astype(np.float32)[:, None]
+        training = fit_training(series_of(wave))
+        changed = wave + np.float32(3.0) * (np.arange(400) >= 200)[:, None]
+        window, _ = past_distances(training, series_of(changed.astype(np.float32)))
+        assert window[200:212].min() > 1
+        assert window[300:].max() < 0.01 * window[200:212].min()
+
+    def test_a_constant_past_is_near_a_constant(self, train):
+        training = fit_training(series_of(train))
+        window, row = past_distances(training, series_of(np.full((90, 3), 9.0, dtype=np.float32)))
+        assert window[:WINDOW].min() > 10
+        assert window[4 * WINDOW :].max() == row[4 * WINDOW :].max() == 0
+
+    def test_fewer_training_windows_than_neighbors(self, train, new):
+        training = fit_training(series_of(train[: WINDOW + 1]))
+        assert all(np.isfinite(one).all() for one in past_distances(training, series_of(new)))
 
 
 class TestRootDistances:
@@ -227,7 +333,8 @@ class TestDeviation:
         scorer, _, training_local = fit_scorer(series, smoothing=4)
         score, local = scorer.with_local(rows, "cpu")
         np.testing.assert_array_equal(score, scorer(rows, "cpu"))
-        found = list(scorer.training.distances(rows.windows(WINDOW, 1), "cpu", signed=True))
+        windows, earlier = rows.windows(WINDOW, 1), scorer.earlier_windows(rows)
+        found = list(scorer.training.distances(windows, "cpu", earlier=earlier, signed=True))
         columns = np.array(
             [
                 [tail(column) for tail, column in zip(one.local, local_columns(d.row, 4, rows.borders), strict=True)]
@@ -268,7 +375,7 @@ class TestNeighborScorer:
         series, rows = series_of(train, 150), series_of(new, 40)
         scorer, training_scores, _ = fit_scorer(series, stride=3)
         outside, every = self_join(scorer.training, series, 3)
-        found = distances(scorer.training, rows, 3)
+        found = past_distances(scorer.training, rows, 3)
 
         def roots(pair, borders):
             kinds = ((pair[0], 1), (pair[1], 5), (pair[1], 13))
@@ -323,6 +430,15 @@ class TestNeighborScorer:
         scorer(series, torch.device("cpu"))
         np.testing.assert_array_equal(training_scores, before)
         assert (training_scores > scorer(series, "cpu")).mean() > 0.95
+
+    def test_without_the_past_training_windows_alone_count(self, train, new):
+        scorer, *_ = fit_scorer(series_of(train))
+        alone = replace(scorer, uses_past=False)
+        past, none = scorer.n_past_rows(series_of(new)), alone.n_past_rows(series_of(new))
+        assert past.tolist() == [max(0, row - WINDOW + 1) for row in range(90)]
+        assert not none.any()
+        np.testing.assert_array_equal(alone(series_of(new[:WINDOW]), "cpu"), scorer(series_of(new[:WINDOW]), "cpu"))
+        assert (alone(series_of(new), "cpu") > scorer(series_of(new), "cpu")).any()
 
     def test_computes_on_the_device(self, train):
         """Tensors on the device "meta" have no values: any read of a result fails."""

@@ -85,9 +85,9 @@ class TestChannelScorer:
         assert error.dtype == level.dtype == np.float64
 
 
-def scorer_of(channels, smoothing=1, priors=(), network=None):
+def scorer_of(channels, smoothing=1, priors=(), network=None, uses_past=False):
     calibration = PositionCalibration(np.ones(1), np.empty((1, 0)), np.empty((1, 0)))
-    return ReconstructionScorer(network, 1, smoothing, calibration, tuple(channels), tuple(priors))
+    return ReconstructionScorer(network, 1, smoothing, calibration, tuple(channels), tuple(priors), uses_past)
 
 
 class TestParts:
@@ -142,9 +142,15 @@ class TestParts:
         np.testing.assert_allclose(parts.discrepancy, (columns[0] + columns[1]) / 2)
 
 
-def fit(network, series, smoothing=4, *, stride=1, clean_training=True):
+def fit(network, series, smoothing=4, *, stride=1, clean_training=True, uses_past=True):
     return ReconstructionScorer.fit(
-        network, series, stride=stride, smoothing=smoothing, clean_training=clean_training, device=CPU
+        network,
+        series,
+        stride=stride,
+        smoothing=smoothing,
+        clean_training=clean_training,
+        device=CPU,
+        uses_past=uses_past,
     )
 
 
@@ -153,6 +159,47 @@ def series():
     """Rows of both series, 700 in all: more windows than the position calibration reads."""
     values = np.random.default_rng(0).normal(size=(700, 2)).astype(np.float32)
     return Series(values, np.array([0, 300, 700]))
+
+
+class TestPast:
+    """What has become typical is subtracted from the error."""
+
+    def scores(self, squares, borders=(), smoothing=1, n_rows=4):
+        errors = row_errors(squares, squares)
+        series = Series(np.zeros((len(squares), 1), dtype=np.float32), np.array([0, *borders, len(squares)]))
+        scorer = scorer_of([PLAIN], smoothing, network=FixedNetwork([1.0] * n_rows), uses_past=True)
+        return scorer.parts(errors, series, by_channel=True)
+
+    def test_a_higher_error_is_subtracted_once_it_is_typical(self):
+        """A window of 4 rows: the median of 40 rows. Rows before the series count as 0."""
+        squares = np.repeat([9.0, 16.0], [100, 60])
+        found = self.scores(squares)
+        np.testing.assert_allclose(found.error, np.repeat([3.0, 1.5, 0.0, 1.0, 0.5, 0.0], [19, 1, 80, 19, 1, 40]))
+        np.testing.assert_allclose(found.by_channel[:, 0], found.score)
+
+    def test_an_error_below_typical_stays(self):
+        squares = np.full(100, 4.0)
+        scorer = scorer_of([ChannelScorer(*[HorizonScorer(1, TailCalibration(3.0, 1.0), IDENTITY)] * 2, LOCAL)])
+        errors, series = row_errors(squares, squares), series_of(np.zeros(100))
+        alone = scorer.parts(errors, series).error
+        np.testing.assert_array_equal(alone, -1.0)
+        past = scorer_of(scorer.channels, network=FixedNetwork([1.0] * 4), uses_past=True)
+        np.testing.assert_array_equal(past.parts(errors, series).error, alone)
+
+    def test_the_level_counts_too(self):
+        errors, series = row_errors(np.zeros(100), np.zeros(100)), series_of(np.full(100, 10.0))
+        found = scorer_of([PLAIN], network=FixedNetwork([1.0] * 4), uses_past=True).parts(errors, series)
+        np.testing.assert_allclose(found.level, 3.0)
+        np.testing.assert_allclose(found.score[40:], 0.0)
+
+    def test_each_series_has_its_own_past(self):
+        squares = np.full(200, 9.0)
+        np.testing.assert_array_equal(self.scores(squares, [100]).error, np.tile(self.scores(squares[:100]).error, 2))
+
+    def test_later_rows_change_nothing(self):
+        squares = np.random.default_rng(0).exponential(size=200)
+        other = np.append(squares[:150], np.full(50, 100.0))
+        np.testing.assert_array_equal(self.scores(other).error[:150], self.scores(squares).error[:150])
 
 
 class TestReconstructionScorer:

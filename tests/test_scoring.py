@@ -22,25 +22,31 @@ from timesad.scoring import (
     ScoreSettings,
     SeriesScorer,
     geometric_mean,
+    joined_mean,
 )
 from timesad.windows import OverlapAverage, Series
 
 CPU = torch.device("cpu")
 
 
-class TestGeometricMean:
-    def test_is_the_root_of_the_product_of_both_plus_one(self):
-        found = geometric_mean(np.array([0.0, 3.0, 3.0, 8.0]), np.array([0.0, 0.0, 3.0, 3.0]))
-        np.testing.assert_allclose(found, [0, 1, 3, 5])
+class TestMeans:
+    def test_joined_mean_is_between_the_arithmetic_and_the_geometric_mean(self):
+        first, second = np.array([0.0, 3.0, 3.0, 8.0]), np.array([0.0, 0.0, 3.0, 3.0])
+        arithmetic = (first + second) / 2
+        geometric = geometric_mean(first, second)
+        np.testing.assert_allclose(geometric, [0, 1, 3, 5])
+        np.testing.assert_allclose(joined_mean(first, second), (arithmetic + geometric) / 2)
 
-    @pytest.mark.parametrize(("weight", "expected"), [(0.0, 1.0), (0.5, 3.0), (1.0, 7.0)])
-    def test_weight_is_the_exponent_of_the_neighbors(self, weight, expected):
-        """(1 + 3) · 16^weight is 4, 16 or 64."""
-        assert geometric_mean(np.array([3.0]), np.array([15.0]), weight)[0] == pytest.approx(expected)
+    @pytest.mark.parametrize(("weight", "expected"), [(0.0, 3.0), (1.0, 8.0), (3.0, 11.25)])
+    def test_weight_is_that_of_the_neighbors(self, weight, expected):
+        """Roots 2 and 4, so the mean is 2, 3 or 3.5."""
+        assert joined_mean(np.array([3.0]), np.array([15.0]), weight)[0] == pytest.approx(expected)
 
     def test_both_factors_are_at_least_a_twentieth(self):
-        found = geometric_mean(np.array([-5.0, 4.0, -5.0]), np.array([4.0, -5.0, -5.0]))
-        np.testing.assert_allclose(found, [-0.5, -0.5, -0.95])
+        first, second = np.array([-5.0, 4.0, -5.0]), np.array([4.0, -5.0, -5.0])
+        np.testing.assert_allclose(geometric_mean(first, second), [-0.5, -0.5, -0.95])
+        mixed = ((np.sqrt(0.05) + np.sqrt(5)) / 2) ** 2 - 1
+        np.testing.assert_allclose(joined_mean(first, second), [mixed, mixed, -0.95])
 
 
 class TestScoreSettings:
@@ -64,6 +70,7 @@ class TestScoreSettings:
     def test_defaults(self):
         settings = ScoreSettings(RECONSTRUCTION, 8, 4)
         assert (settings.clean_training, settings.n_neighbors, settings.max_windows) == (True, 5, 4096)
+        assert settings.uses_past
 
     def test_names_of_scores(self):
         names = {RECONSTRUCTION, NEIGHBORS, RECONSTRUCTION_AND_NEIGHBORS, RECONSTRUCTION_PLUS_DISCREPANCY}
@@ -91,25 +98,39 @@ def fit(score, series, network_class=FixedNetwork, smoothing=4, **settings):
 
 class TestSeriesScorer:
     @pytest.mark.parametrize("clean_training", [True, False])
-    def test_fits_both_parts_with_the_settings(self, clean_training):
-        series = noise(300)
+    @pytest.mark.parametrize("uses_past", [True, False])
+    def test_fits_both_parts_with_the_settings(self, clean_training, uses_past):
+        """Where training may hold anomalies, the zone is wider, and the neighbours count three times."""
+        series = noise(900)
         scorer, training_scores, _ = fit(
-            RECONSTRUCTION_AND_NEIGHBORS, series, clean_training=clean_training, n_neighbors=3, max_windows=50
+            RECONSTRUCTION_AND_NEIGHBORS,
+            series,
+            clean_training=clean_training,
+            uses_past=uses_past,
+            n_neighbors=3,
+            max_windows=50,
         )
         network = scorer.reconstruction.network
         reconstruction, parts, _ = ReconstructionScorer.fit(
-            network, series, stride=2, smoothing=4, clean_training=clean_training, device=CPU
+            network, series, stride=2, smoothing=4, clean_training=True, device=CPU, uses_past=uses_past
         )
         training = TrainingWindows.fit(series, window_size=16, n_neighbors=3, max_windows=50)
-        neighbors, distance, _ = NeighborScorer.fit(training, series, stride=2, smoothing=4, device=CPU)
+        neighbors, distance, _ = NeighborScorer.fit(
+            training,
+            series,
+            stride=2,
+            smoothing=4,
+            device=CPU,
+            half_width=1 if clean_training else 5,
+            uses_past=uses_past,
+        )
         assert scorer.reconstruction.channels == reconstruction.channels
         assert scorer.neighbors.channels == neighbors.channels
         np.testing.assert_array_equal(scorer.neighbors.training.positions, training.positions)
-        np.testing.assert_array_equal(training_scores, geometric_mean(parts.score, distance))
+        weight = 1 if clean_training else 3
+        np.testing.assert_array_equal(training_scores, joined_mean(parts.score, distance, weight))
         new = noise(90, seed=1)
-        expected = geometric_mean(
-            reconstruction(new, CPU, with_discrepancy=False).score, neighbors(new, CPU), scorer.neighbors_weight
-        )
+        expected = joined_mean(reconstruction(new, CPU, with_discrepancy=False).score, neighbors(new, CPU), weight)
         np.testing.assert_array_equal(scorer.score(new, "cpu"), expected)
 
     @pytest.mark.parametrize(
@@ -117,17 +138,28 @@ class TestSeriesScorer:
         [(60, 5, 0.0), (80, 5, 0.0), (84, 5, 0.25), (88, 5, 0.5), (96, 5, 1.0), (300, 5, 1.0), (40, 2, 0.5)],
     )
     def test_neighbors_of_a_short_series_count_less(self, n_rows, n_neighbors, weight):
-        """The weight is clip(n_rows / 16 - n_neighbors, 0, 1)."""
+        """The weight of training rows is clip(n_rows / 16 - n_neighbors, 0, 1)."""
         series = noise(n_rows) if n_rows > 60 else Series(noise(n_rows).values, np.array([0, n_rows]))
         scorer, training_scores, _ = fit(RECONSTRUCTION_AND_NEIGHBORS, series, n_neighbors=n_neighbors)
-        assert scorer.neighbors_weight == weight
         _, parts, _ = ReconstructionScorer.fit(
             scorer.reconstruction.network, series, stride=2, smoothing=4, clean_training=True, device=CPU
         )
-        explained = scorer.explain(series, "cpu")
-        np.testing.assert_array_equal(explained.score, geometric_mean(parts.score, explained.neighbors, weight))
-        if weight == 0:
-            np.testing.assert_array_equal(training_scores, geometric_mean(parts.score, parts.score, 0.0))
+        _, distance, _ = NeighborScorer.fit(scorer.neighbors.training, series, stride=2, smoothing=4, device=CPU)
+        np.testing.assert_array_equal(training_scores, joined_mean(parts.score, distance, weight))
+
+    def test_neighbors_count_more_as_the_past_grows(self):
+        """72 training rows of 4.5 windows: the weight is 0 until 8 earlier rows can be compared, and 1 from 24 on."""
+        series, new = Series(noise(72).values, np.array([0, 72])), noise(90, seed=1)
+        scorer, *_ = fit(RECONSTRUCTION_AND_NEIGHBORS, series)
+        parts = scorer.explain(new, "cpu")
+        past = [max(0, (row - 16) // 2 + 1) * 2 if row >= 16 else 0 for length in (30, 60) for row in range(length)]
+        assert scorer.neighbors.n_past_rows(new).tolist() == past
+        weight = np.clip((np.array(past) + 72) / 16 - 5, 0, 1)
+        assert weight.min() == 0
+        assert weight.max() == 1
+        np.testing.assert_array_equal(
+            parts.score, joined_mean(parts.reconstruction + parts.level, parts.neighbors, weight)
+        )
 
     def test_neighbors_alone_need_no_network(self):
         series, new = noise(200), noise(90, seed=1)
@@ -162,7 +194,7 @@ class TestSeriesScorer:
         assert ("neighbors" in parts) == ("neighbors_by_channel" in parts) == (score == RECONSTRUCTION_AND_NEIGHBORS)
         if score == RECONSTRUCTION_AND_NEIGHBORS:
             np.testing.assert_array_equal(parts.neighbors_by_channel.sum(axis=1), parts.neighbors)
-            total = geometric_mean(total, parts.neighbors)
+            total = joined_mean(total, parts.neighbors)
         elif score == RECONSTRUCTION_PLUS_DISCREPANCY:
             total = total + parts.discrepancy
         np.testing.assert_array_equal(parts.score, total)
@@ -189,9 +221,9 @@ class TestSeriesScorer:
     def test_a_part_that_the_score_needs_is_not_silently_left_out(self):
         scorer, *_ = fit(RECONSTRUCTION_PLUS_DISCREPANCY, noise(300), FixedAssociations)
         with pytest.raises(AssertionError, match="^this score needs a network with associations$"):
-            scorer.join(scorer.reconstruction(noise(90), CPU, with_discrepancy=False), None)
+            scorer.join(scorer.reconstruction(noise(90), CPU, with_discrepancy=False), None, np.ones(90))
         with pytest.raises(AssertionError, match="^a score without a network has neighbours$"):
-            scorer.join(None, None)
+            scorer.join(None, None, np.ones(90))
 
 
 # With trained networks

@@ -1,4 +1,4 @@
-"""Moving averages, and one scale for window errors, levels and distances of any channel."""
+"""Moving averages and medians, and one scale for window errors, levels and distances of any channel."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-__all__ = ["CONTAMINATED_BLOCKS", "TailCalibration", "absolute_level", "root_mean_square", "smooth"]
+__all__ = [
+    "CONTAMINATED_BLOCKS",
+    "TailCalibration",
+    "absolute_level",
+    "root_mean_square",
+    "smooth",
+    "trailing_median",
+]
 
 TAIL_FRACTION = 0.01  # of the training rows; their mean sets a channel's scale
 MIN_TAIL_ROWS = 5  # rows
@@ -54,6 +62,40 @@ def root_mean_square(squares: NDArray[np.float64], width: int, borders: NDArray[
     """Square root of smoothed squares, (n_rows,), in standard deviations of the training series."""
     # The running sum inside `smooth` can round to slightly below zero.
     return np.sqrt(np.maximum(smooth(squares, width, borders), 0.0))
+
+
+def trailing_median(
+    values: NDArray[np.float64], width: int, step: int, borders: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Median of the last `width` rows of each row's series, read every `step` rows and kept until the next.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+        Calibrated values: 0 is typical. Rows before the first of a series count as 0.
+    width, step : int
+        Rows; both at least 1.
+    borders : ndarray of shape (n_series + 1,)
+        Rows where the series begin and end.
+
+    Returns
+    -------
+    median : ndarray of shape (n_rows,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.calibration import trailing_median
+    >>> trailing_median(np.array([9.0, 9.0, 9.0, 9.0, 1.0]), width=3, step=1, borders=np.array([0, 5])).tolist()
+    [0.0, 9.0, 9.0, 9.0, 9.0]
+    """
+    n_read = max(1, width // step)
+    medians = []
+    for begin, end in pairwise(borders):
+        read = np.concatenate([np.zeros(n_read - 1), values[begin:end:step]])
+        median = pd.Series(read).rolling(n_read).median().to_numpy()[n_read - 1 :]
+        medians.append(np.repeat(median, step)[: end - begin])
+    return np.concatenate(medians)
 
 
 def absolute_level(values: NDArray[np.float64], width: int, borders: NDArray[np.intp]) -> NDArray[np.float64]:

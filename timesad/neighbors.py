@@ -1,10 +1,11 @@
-"""Distance of each row's windows to their nearest neighbours among the training windows, channel by channel.
+"""Distance of each row's windows to their nearest neighbours, channel by channel.
 
-d²(w) = mean over the `n_neighbors` nearest training windows m of mean_t (w_t - m_t)². A row has two distances: that of
-the farthest window that contains it, and its own squared difference from the neighbours, averaged over its windows.
+d²(w) = mean over the `n_neighbors` nearest windows m of mean_t (w_t - m_t)². A row has two distances: that of the
+farthest window that contains it, and its own squared difference from the neighbours, averaged over its windows.
 
 Training rows are scored by a self-join with an exclusion zone: a window is not compared with training windows that
-overlap it. All other rows are new rows and are compared with every training window.
+overlap it or, where the training rows may hold anomalies, lie near it. All other rows are new rows. They are compared
+with every training window and with earlier windows of their own series.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .calibration import TailCalibration, root_mean_square
+from .earlier_windows import EarlierWindows, Segment, window_keys
 from .local_evidence import LargestChannel, LocalEvidence, local_columns
 from .nn.products import linear
 from .windows import OverlapAverage, Series, WindowSet
@@ -26,6 +28,7 @@ from .windows import OverlapAverage, Series, WindowSet
 __all__ = ["ChannelDistances", "NeighborParts", "NeighborScorer", "TrainingWindows"]
 
 SEARCH_BATCH = 128  # windows compared with the training windows at a time; twice as many leave the processor's cache
+EARLIER_BLOCK = 512  # earlier windows are compared in multiples of it: few different shapes of products
 FAR_MULTIPLIER = 3  # the far horizon is so many times as long as the near one
 
 Zone = list[tuple[NDArray[np.intp], NDArray[np.intp]]]  # for each search batch; see `TrainingWindows.exclusion_zone`
@@ -60,7 +63,11 @@ class TrainingWindows:
     positions : ndarray of shape (n_windows,)
         First row of each window in the training series, increasing.
     n_neighbors : int
-        Neighbours that a distance is the mean of; fewer if there are not so many windows.
+        Neighbours that a distance is the mean of; fewer if there are not so many training windows.
+    max_windows : int
+        Training windows, at most, and earlier windows, at most.
+    keys : ndarray of shape (n_windows,), uint64
+        Hashes of the windows.
 
     Examples
     --------
@@ -82,6 +89,8 @@ class TrainingWindows:
     windows: WindowSet
     positions: NDArray[np.intp]
     n_neighbors: int
+    max_windows: int
+    keys: NDArray[np.uint64]
 
     @classmethod
     def fit(cls, series: Series, *, window_size: int, n_neighbors: int, max_windows: int) -> TrainingWindows:
@@ -90,18 +99,41 @@ class TrainingWindows:
         covered = np.zeros(len(series), dtype=bool)
         covered[kept.starts[:, None] + np.arange(window_size)] = True
         compact = WindowSet(series.values[covered], (covered.cumsum() - 1)[kept.starts], window_size)
-        return cls(compact, kept.starts, n_neighbors)
+        return cls(compact, kept.starts, n_neighbors, max_windows, window_keys(compact))
 
     @property
     def leaves_neighbors(self) -> bool:
-        """Whether every window of the training series has `n_neighbors` windows outside of its exclusion zone."""
-        begin, end = self._overlapping(self.positions)
-        return bool(len(self.positions) - (end - begin).max() >= self.n_neighbors)
+        """Whether every window of the training series has `n_neighbors` training windows that do not overlap it."""
+        return self.zone_windows(1) > 0
+
+    def zone_windows(self, at_most: int) -> int:
+        """Widest exclusion zone that leaves `n_neighbors` training windows to every window of the training series.
+
+        Parameters
+        ----------
+        at_most : int
+            Largest half width to try, in window lengths.
+
+        Returns
+        -------
+        half_width : int
+            In window lengths, 0 if even the windows that overlap are too many to leave out.
+        """
+        for half_width in range(at_most, 0, -1):
+            begin, end = self._near(self.positions, half_width)
+            if len(self.positions) - (end - begin).max() >= self.n_neighbors:
+                return half_width
+        return 0
 
     def distances(
-        self, windows: WindowSet, device: torch.device | str, *, signed: bool = False
+        self,
+        windows: WindowSet,
+        device: torch.device | str,
+        *,
+        earlier: EarlierWindows | None = None,
+        signed: bool = False,
     ) -> Iterator[ChannelDistances]:
-        """Distances of new rows to all training windows.
+        """Distances of new rows to all training windows and to earlier windows of their own series.
 
         Parameters
         ----------
@@ -109,6 +141,8 @@ class TrainingWindows:
             Windows that together contain every row.
         device : torch.device
             Where to compute.
+        earlier : EarlierWindows, default=None
+            Those among `windows` that may be neighbours of later ones. None compares with the training windows alone.
         signed : bool, default=False
             Whether to average the deviation, too.
 
@@ -117,17 +151,23 @@ class TrainingWindows:
         distances : ChannelDistances
             One channel after the other: memory is that of one channel.
         """
+        if earlier is None:
+            segments = [Segment.without_candidates(len(windows))]
+        else:
+            segments = earlier.segments(self.max_windows)
         for channel in range(windows.values.shape[1]):
-            (found,) = self._search(windows, channel, device, zone=None, signed=signed)
-            yield found
+            rows = RowDistances(windows, signed=signed)
+            for starts, differences in self._differences(windows, channel, device, segments):
+                rows.add(starts, differences)
+            yield rows.distances()
 
     def self_join(
-        self, windows: WindowSet, device: torch.device | str
+        self, windows: WindowSet, device: torch.device | str, half_width: int = 1
     ) -> Iterator[tuple[ChannelDistances, ChannelDistances]]:
         """Distances of training rows: outside of each window's exclusion zone, and to all training windows.
 
-        A training series that does not leave `n_neighbors` windows outside of every exclusion zone has none: both
-        distances are then to all training windows; see `leaves_neighbors`.
+        The zone is the widest one up to `half_width` that leaves `n_neighbors` windows to every window. If there is
+        none, both distances are to all training windows; see `leaves_neighbors`.
 
         Parameters
         ----------
@@ -135,69 +175,125 @@ class TrainingWindows:
             Windows of the training series that together contain every row.
         device : torch.device
             Where to compute.
+        half_width : int, default=1
+            Windows that start fewer than so many window lengths apart are not compared. With 1, those that overlap.
 
         Yields
         ------
         outside, all : ChannelDistances
             One channel after the other, with deviations.
         """
-        zone = self.exclusion_zone(windows) if self.leaves_neighbors else None
+        half_width = self.zone_windows(half_width)
+        zone = self.exclusion_zone(windows, half_width) if half_width else None
         for channel in range(windows.values.shape[1]):
-            found = self._search(windows, channel, device, zone, signed=True)
-            yield found[-1], found[0]
+            rows = [RowDistances(windows, signed=True) for _ in range(1 if zone is None else 2)]
+            for starts, found in self._self_differences(windows, channel, device, zone):
+                for one, differences in zip(rows, found, strict=True):
+                    one.add(starts, differences)
+            distances = [one.distances() for one in rows]
+            yield distances[-1], distances[0]
 
-    def exclusion_zone(self, windows: WindowSet) -> Zone:
+    def exclusion_zone(self, windows: WindowSet, half_width: int) -> Zone:
         """Pairs to leave out of a self-join, for each search batch.
 
         Returns
         -------
         zone : list of tuple
-            Numbers of windows in the batch, (n, 1), and of the training windows that overlap each, (n, k). These are
-            consecutive; a window that overlaps fewer than k repeats the last.
+            Numbers of windows in the batch, (n, 1), and of the training windows near each, (n, k). These are
+            consecutive; a window that has fewer than k near it repeats the last.
         """
         zones = []
-        for batch in search_batches(windows):
-            begin, end = self._overlapping(windows.starts[batch])
+        for batch in Segment.without_candidates(len(windows)).batches(SEARCH_BATCH):
+            begin, end = self._near(windows.starts[batch], half_width)
             some = np.flatnonzero(begin < end)
             begin, end = begin[some, None], end[some, None]
             zones.append((some[:, None], np.minimum(begin + np.arange((end - begin).max(initial=0)), end - 1)))
         return zones
 
-    def _overlapping(self, starts: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """First and last + 1 number of the training windows that overlap a window starting at each of `starts`."""
-        size = self.windows.window_size
-        begin = np.searchsorted(self.positions, starts - size, side="right")
-        end = np.searchsorted(self.positions, starts + size)
+    def _near(self, starts: NDArray[np.intp], half_width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """First and last + 1 number of the training windows that start within `half_width` windows of each start."""
+        distance = half_width * self.windows.window_size
+        begin = np.searchsorted(self.positions, starts - distance, side="right")
+        end = np.searchsorted(self.positions, starts + distance)
         return begin, end
 
-    def _search(
-        self, windows: WindowSet, channel: int, device: torch.device | str, zone: Zone | None, *, signed: bool
-    ) -> list[ChannelDistances]:
-        """Distances to all training windows and, with a zone, those outside of it."""
-        accumulators = [RowDistances(windows, signed=signed) for _ in range(1 if zone is None else 2)]
-        for starts, found in self._nearest_differences(windows, channel, device, zone):
-            for accumulator, differences in zip(accumulators, found, strict=True):
-                accumulator.add(starts, differences)
-        return [accumulator.distances() for accumulator in accumulators]
-
     @torch.inference_mode()
-    def _nearest_differences(
+    def _self_differences(
         self, windows: WindowSet, channel: int, device: torch.device | str, zone: Zone | None
     ) -> Iterator[tuple[NDArray[np.intp], list[Tensor]]]:
-        """For each batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
-        training = self.windows.channel(channel).to(device)  # (training window, time)
-        half_lengths = training.square().sum(dim=1) / 2
+        """For each batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time).
+
+        The neighbours are those among all training windows and, with a zone, those outside of it.
+        """
+        training = Candidates.of(self.windows.channel(channel), device)
         n_neighbors = min(self.n_neighbors, len(training))
-        for number, batch in enumerate(search_batches(windows)):
+        for number, batch in enumerate(Segment.without_candidates(len(windows)).batches(SEARCH_BATCH)):
             x = windows.channel(channel, batch).to(device)  # (batch, time)
-            # |x - m|² / 2 without |x|² / 2, which is the same for every m.
-            half_squares = linear(x, -training, half_lengths)  # (batch, training window)
+            half_squares = training.half_squares(x)
             nearest = [half_squares.topk(n_neighbors, largest=False).indices]
             if zone is not None:
                 half_squares[zone[number]] = torch.inf
                 nearest.append(half_squares.topk(n_neighbors, largest=False).indices)
-            # Distances anew, from the differences: the expanded square has lost digits.
-            yield windows.starts[batch], [x[:, None] - training[one] for one in nearest]
+            yield windows.starts[batch], [x[:, None] - training.windows[one] for one in nearest]
+
+    @torch.inference_mode()
+    def _differences(
+        self, windows: WindowSet, channel: int, device: torch.device | str, segments: list[Segment]
+    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        """For each batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
+        training = Candidates.of(self.windows.channel(channel), device)
+        n_neighbors = min(self.n_neighbors, len(training))
+        for segment in segments:
+            earlier = Candidates.of(windows.channel(channel, segment.candidates), device)
+            for batch in segment.batches(SEARCH_BATCH):
+                x = windows.channel(channel, batch).to(device)  # (batch, time)
+                found = [training.nearest(x, n_neighbors)]
+                counts = segment.counts(batch)
+                if counts[-1]:
+                    some = earlier.first(-(-int(counts[-1]) // EARLIER_BLOCK) * EARLIER_BLOCK)
+                    found.append(some.nearest(x, n_neighbors, torch.from_numpy(counts).to(device)))
+                half_squares, neighbors = (torch.cat(one, dim=1) for one in zip(*found, strict=True))
+                if len(found) > 1:
+                    order = half_squares.topk(n_neighbors, largest=False).indices  # (batch, neighbour)
+                    neighbors = neighbors.take_along_dim(order[:, :, None], dim=1)
+                # Distances anew, from the differences: the expanded square has lost digits.
+                yield windows.starts[batch], x[:, None] - neighbors
+
+
+class Candidates(NamedTuple):
+    """Windows of one channel that may be neighbours."""
+
+    windows: Tensor  # (candidate, time)
+    half_lengths: Tensor  # (candidate,), half of each squared length
+
+    @classmethod
+    def of(cls, windows: Tensor, device: torch.device | str) -> Candidates:
+        """Candidates on the device."""
+        windows = windows.to(device)
+        return cls(windows, windows.square().sum(dim=1) / 2)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def first(self, number: int) -> Candidates:
+        """The first candidates."""
+        return Candidates(self.windows[:number], self.half_lengths[:number])
+
+    def half_squares(self, x: Tensor) -> Tensor:
+        """|x - m|² / 2 without |x|² / 2, which is the same for every m: (batch, time) -> (batch, candidate)."""
+        return linear(x, -self.windows, self.half_lengths)
+
+    def nearest(self, x: Tensor, n_neighbors: int, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Half squares, (batch, neighbour), and windows, (batch, neighbour, time), of the nearest candidates.
+
+        With `counts`, (batch,), the first so many candidates count; a half square of infinity marks all others.
+        """
+        half_squares = self.half_squares(x)
+        if counts is not None:
+            numbers = torch.arange(len(self), device=x.device)
+            half_squares = half_squares.masked_fill(numbers >= counts[:, None], torch.inf)
+        found = half_squares.topk(min(n_neighbors, len(self)), largest=False)
+        return found.values, self.windows[found.indices]
 
 
 class RowDistances:
@@ -230,11 +326,6 @@ class RowDistances:
         """The distances of all rows."""
         average = self._row.average()
         return ChannelDistances(self._window, average[:, 0], average[:, 1] if self._signed else None)
-
-
-def search_batches(windows: WindowSet) -> list[slice]:
-    """Consecutive slices of all windows."""
-    return [slice(begin, begin + SEARCH_BATCH) for begin in range(0, len(windows), SEARCH_BATCH)]
 
 
 class NeighborParts(NamedTuple):
@@ -315,7 +406,7 @@ class ChannelCalibration(NamedTuple):
 
 @dataclass(frozen=True)
 class NeighborScorer:
-    """Calibrated distance to the nearest training windows, in the channel where it is largest.
+    """Calibrated distance to the nearest windows, in the channel where it is largest.
 
     Parameters
     ----------
@@ -325,6 +416,8 @@ class NeighborScorer:
         Rows between the starts of consecutive windows that are scored.
     smoothing : int
         Rows of the near moving average; the far one has three times as many.
+    uses_past : bool
+        Whether new rows are compared with earlier windows of their own series, too.
     channels : tuple of ChannelCalibration
         One per channel.
     """
@@ -332,13 +425,27 @@ class NeighborScorer:
     training: TrainingWindows
     stride: int
     smoothing: int
+    uses_past: bool
     channels: tuple[ChannelCalibration, ...]
 
     @classmethod
     def fit(
-        cls, training: TrainingWindows, series: Series, *, stride: int, smoothing: int, device: torch.device | str
+        cls,
+        training: TrainingWindows,
+        series: Series,
+        *,
+        stride: int,
+        smoothing: int,
+        device: torch.device | str,
+        half_width: int = 1,
+        uses_past: bool = True,
     ) -> tuple[NeighborScorer, NDArray[np.float64], LocalEvidence]:
         """Calibrate on the training rows by a self-join, and score them.
+
+        Parameters
+        ----------
+        half_width : int, default=1
+            Of the exclusion zone; see `TrainingWindows.self_join`.
 
         Returns
         -------
@@ -350,12 +457,12 @@ class NeighborScorer:
         channels = []
         score, local = np.full(len(series), -np.inf), LargestChannel(len(series))
         windows = series.windows(training.windows.window_size, stride)
-        for channel, (outside, everything) in enumerate(training.self_join(windows, device)):
+        for channel, (outside, everything) in enumerate(training.self_join(windows, device, half_width)):
             calibration = ChannelCalibration.fit(outside, everything, smoothing, series.borders)
             np.maximum(score, calibration(RootDistances.of(outside, smoothing, series.borders)), out=score)
             calibration.add_local(local, channel, outside, smoothing, series.borders)
             channels.append(calibration)
-        return cls(training, stride, smoothing, tuple(channels)), score, local.evidence()
+        return cls(training, stride, smoothing, uses_past, tuple(channels)), score, local.evidence()
 
     def __call__(self, series: Series, device: torch.device | str) -> NDArray[np.float64]:
         """Score of new rows, (n_rows,)."""
@@ -385,7 +492,20 @@ class NeighborScorer:
         self, series: Series, device: torch.device | str, *, signed: bool = False
     ) -> Iterator[tuple[ChannelCalibration, ChannelDistances]]:
         windows = series.windows(self.training.windows.window_size, self.stride)
-        yield from zip(self.channels, self.training.distances(windows, device, signed=signed), strict=True)
+        earlier = self.earlier_windows(series) if self.uses_past else None
+        distances = self.training.distances(windows, device, earlier=earlier, signed=signed)
+        yield from zip(self.channels, distances, strict=True)
+
+    def earlier_windows(self, series: Series) -> EarlierWindows:
+        """Windows of new rows that may be neighbours of later ones."""
+        windows = series.windows(self.training.windows.window_size, self.stride)
+        return EarlierWindows.of(windows, series.borders, self.training.keys)
+
+    def n_past_rows(self, series: Series) -> NDArray[np.intp]:
+        """Earlier rows that each row of a new series is compared with, beside the training rows, (n_rows,)."""
+        if not self.uses_past:
+            return np.zeros(len(series), dtype=np.intp)
+        return self.stride * self.earlier_windows(series).n_before_rows()
 
     def _score(
         self, calibration: ChannelCalibration, distances: ChannelDistances, series: Series

@@ -1,8 +1,9 @@
 """The reconstruction score of each row, from a trained network.
 
 For each channel: row errors → moving averages at two horizons → tail calibration. The channel's level, calibrated in
-the same way, is added: a network that normalises each window cannot see a shift of the level. The score is the largest
-channel, smoothed once more. The calibrated discrepancy is computed beside it where the network has associations.
+the same way, is added: a network that normalises each window cannot see a shift of the level. What has become typical
+is subtracted: the median of this sum over the last rows, where it is positive. The score is the largest channel,
+smoothed once more. The calibrated discrepancy is computed beside it where the network has associations.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .calibration import CONTAMINATED_BLOCKS, TailCalibration, absolute_level, root_mean_square, smooth
+from .calibration import (
+    CONTAMINATED_BLOCKS,
+    TailCalibration,
+    absolute_level,
+    root_mean_square,
+    smooth,
+    trailing_median,
+)
 from .local_evidence import LargestChannel, LocalEvidence, local_columns
 from .nn.networks import AssociatingNetwork, ReconstructionNetwork
 from .row_errors import PositionCalibration, RowErrors, WindowErrors, average_over_windows, window_errors
@@ -28,12 +36,13 @@ NEAR_DIVISOR = 2  # near horizon = smoothing // NEAR_DIVISOR rows
 NEAR_WEIGHT = 2 / 3  # of the near horizon; the wide one has the rest
 FINAL_DIVISOR = 8  # the score is smoothed again over smoothing // FINAL_DIVISOR rows
 LEVEL_WEIGHT = 0.3  # of the calibrated level, beside 1 for the calibrated error
+DRIFT_WINDOWS = 10  # window lengths of past rows; their median is what has become typical
 
 
 class ReconstructionParts(NamedTuple):
     """Parts of the reconstruction score, (n_rows,) each."""
 
-    error: NDArray[np.float64]  # calibrated reconstruction error
+    error: NDArray[np.float64]  # calibrated reconstruction error, above what has become typical
     level: NDArray[np.float64]  # weighted calibrated level
     by_channel: NDArray[np.float64] | None  # (n_rows, n_channels), sums to error + level
     discrepancy: NDArray[np.float64] | None  # calibrated closeness of S and P, mean over priors
@@ -170,6 +179,8 @@ class ReconstructionScorer:
         One per channel.
     priors : tuple of TailCalibration
         One per prior association; empty without associations.
+    uses_past : bool
+        Whether what has become typical is subtracted.
     """
 
     network: ReconstructionNetwork
@@ -178,6 +189,7 @@ class ReconstructionScorer:
     positions: PositionCalibration
     channels: tuple[ChannelScorer, ...]
     priors: tuple[TailCalibration, ...]
+    uses_past: bool
 
     @classmethod
     def fit(
@@ -190,6 +202,7 @@ class ReconstructionScorer:
         clean_training: bool,
         device: torch.device,
         held_out: NDArray[np.bool_] | None = None,
+        uses_past: bool = True,
     ) -> tuple[ReconstructionScorer, ReconstructionParts, ReconstructionParts]:
         """Calibrate on training rows, and score them.
 
@@ -236,6 +249,7 @@ class ReconstructionScorer:
             tuple(
                 TailCalibration.fit(closeness, n_blocks) for closeness in smoothed_closeness(errors, series, smoothing)
             ),
+            uses_past,
         )
         unseen = errors if held_out is None else errors.as_unseen(held_out)
         return scorer, scorer.parts(errors, series), scorer.parts(unseen, series, with_local=True)
@@ -283,6 +297,8 @@ class ReconstructionScorer:
         for channel, scorer in enumerate(self.channels):
             new_error, new_level = scorer(errors, series, channel)
             new_level *= LEVEL_WEIGHT
+            if self.uses_past:
+                new_error -= self.typical(new_error + new_level, series.borders)
             larger = new_error + new_level > error + level
             error[larger], level[larger], largest[larger] = new_error[larger], new_level[larger], channel
             if with_local:
@@ -304,6 +320,12 @@ class ReconstructionScorer:
             self.discrepancy(errors, series) if errors.closeness.shape[1] else None,
             local.evidence() if with_local else None,
         )
+
+    def typical(self, calibrated: NDArray[np.float64], borders: NDArray[np.intp]) -> NDArray[np.float64]:
+        """What has become typical of a channel: the median over the last `DRIFT_WINDOWS` windows, at least 0."""
+        width = DRIFT_WINDOWS * self.network.window.window_size
+        step = max(1, self.smoothing // FINAL_DIVISOR)  # a smoothed error hardly changes within so few rows
+        return np.maximum(trailing_median(calibrated, width, step, borders), 0.0)
 
     def discrepancy(self, errors: RowErrors, series: Series) -> NDArray[np.float64]:
         """Calibrated closeness of S and P, mean over priors, (n_rows,): a small discrepancy is abnormal."""

@@ -25,6 +25,7 @@ __all__ = [
     "ScoreSettings",
     "SeriesScorer",
     "geometric_mean",
+    "joined_mean",
 ]
 
 RECONSTRUCTION = "reconstruction"
@@ -33,7 +34,9 @@ RECONSTRUCTION_AND_NEIGHBORS = "reconstruction*neighbors"
 RECONSTRUCTION_PLUS_DISCREPANCY = "reconstruction+discrepancy"
 
 STRIDE_DIVISOR = 8  # a scoring window starts every window_size // STRIDE_DIVISOR rows
-MIN_FACTOR = 0.05  # of the geometric mean; keeps it positive for rows that are calmer than typical
+MIN_FACTOR = 0.05  # of both means; keeps it positive for rows that are calmer than typical
+CONTAMINATED_WEIGHT = 3.0  # of the neighbours; a network also learns to reconstruct the anomalies it was trained on
+CONTAMINATED_ZONE = 5  # half width of the exclusion zone, in window lengths; a long anomaly is not its own neighbour
 MAX_WINDOWS = 4096  # training windows to search, evenly spaced
 N_NEIGHBORS = 5
 
@@ -55,7 +58,10 @@ class ScoreSettings:
     n_neighbors : int, default=5
         Neighbours that a distance is the mean of.
     max_windows : int, default=4096
-        Training windows to search, at most.
+        Training windows to search, and earlier windows of the scored series, at most.
+    uses_past : bool, default=True
+        Whether a score depends on all earlier rows of the series: windows are compared with earlier ones, too, and the
+        reconstruction score is what exceeds its median over the last rows. False is for ablations.
     """
 
     score: str
@@ -64,6 +70,7 @@ class ScoreSettings:
     clean_training: bool = True
     n_neighbors: int = N_NEIGHBORS
     max_windows: int = MAX_WINDOWS
+    uses_past: bool = True
 
     @property
     def stride(self) -> int:
@@ -77,7 +84,7 @@ class ScoreSettings:
 
     @property
     def uses_neighbors(self) -> bool:
-        """Whether the score has a distance to the training windows."""
+        """Whether the score has a distance to the nearest windows."""
         return self.score in (NEIGHBORS, RECONSTRUCTION_AND_NEIGHBORS)
 
     @property
@@ -123,9 +130,9 @@ class SeriesScorer:
     reconstruction : ReconstructionScorer or None
         Calibrated reconstruction, where the score has one.
     neighbors : NeighborScorer or None
-        Calibrated distance to the training windows, where the score has one.
-    neighbors_weight : float
-        Exponent of the neighbours' factor in the geometric mean, in [0, 1].
+        Calibrated distance to the nearest windows, where the score has one.
+    n_training_rows : int
+        Rows that the scorer was fitted on.
 
     Examples
     --------
@@ -143,7 +150,7 @@ class SeriesScorer:
     settings: ScoreSettings
     reconstruction: ReconstructionScorer | None
     neighbors: NeighborScorer | None
-    neighbors_weight: float
+    n_training_rows: int
 
     @classmethod
     def fit(
@@ -198,9 +205,11 @@ class SeriesScorer:
                 series,
                 stride=settings.stride,
                 smoothing=settings.smoothing,
-                clean_training=settings.clean_training,
+                # The neighbours allow for anomalies in training; the blocks' scale beside them measured as worse.
+                clean_training=settings.clean_training or settings.uses_neighbors,
                 device=device,
                 held_out=held_out,
+                uses_past=settings.uses_past,
             )
         if settings.uses_neighbors:
             training = TrainingWindows.fit(
@@ -210,12 +219,34 @@ class SeriesScorer:
                 max_windows=settings.max_windows,
             )
             neighbors, distance, local = NeighborScorer.fit(
-                training, series, stride=settings.stride, smoothing=settings.smoothing, device=device
+                training,
+                series,
+                stride=settings.stride,
+                smoothing=settings.smoothing,
+                device=device,
+                half_width=1 if settings.clean_training else CONTAMINATED_ZONE,
+                uses_past=settings.uses_past,
             )
-        # With at most n_neighbors windows of training rows, a window's neighbours overlap it or one another.
-        weight = float(np.clip(len(series) / settings.window_size - settings.n_neighbors, 0.0, 1.0))
-        scorer = cls(settings, reconstruction, neighbors, weight)
-        return scorer, scorer.join(parts, distance), scorer.join_evidence(unseen, distance, local)
+        scorer = cls(settings, reconstruction, neighbors, len(series))
+        weight = scorer.neighbors_weight(np.zeros(len(series), dtype=np.intp))
+        return scorer, scorer.join(parts, distance, weight), scorer.join_evidence(unseen, distance, local, weight)
+
+    def neighbors_weight(self, n_past: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Weight of the neighbours in the score of rows that have `n_past` earlier rows to be compared with.
+
+        With at most n_neighbors windows side by side, a window's neighbours overlap it or one another.
+        """
+        settings = self.settings
+        n_rows = self.n_training_rows + n_past
+        share = np.clip(n_rows / settings.window_size - settings.n_neighbors, 0.0, 1.0)
+        return share if settings.clean_training else CONTAMINATED_WEIGHT * share
+
+    def _weight(self, series: Series) -> NDArray[np.float64]:
+        """Weight of the neighbours in the score of new rows, (n_rows,)."""
+        n_rows = len(series)
+        return self.neighbors_weight(
+            np.zeros(n_rows, dtype=np.intp) if self.neighbors is None else self.neighbors.n_past_rows(series)
+        )
 
     def score(self, series: Series, device: torch.device | str) -> NDArray[np.float64]:
         """Score of new rows, (n_rows,); larger is more abnormal."""
@@ -225,7 +256,7 @@ class SeriesScorer:
             parts = self.reconstruction(series, device, with_discrepancy=self.settings.uses_discrepancy)
         if self.neighbors is not None:
             distance = self.neighbors(series, device)
-        return self.join(parts, distance)
+        return self.join(parts, distance, self._weight(series))
 
     def evidence(self, series: Series, device: torch.device | str) -> RowEvidence:
         """Score of new rows and the evidence that alarms are made of."""
@@ -237,7 +268,7 @@ class SeriesScorer:
             )
         if self.neighbors is not None:
             distance, local = self.neighbors.with_local(series, device)
-        return self.join_evidence(parts, distance, local)
+        return self.join_evidence(parts, distance, local, self._weight(series))
 
     def explain(self, series: Series, device: torch.device | str) -> Bunch:
         """Score of new rows and its parts; see `BaseSeriesDetector.explain`."""
@@ -253,10 +284,12 @@ class SeriesScorer:
         if self.neighbors is not None:
             distance, by_channel = self.neighbors.explain(series, device)
             explained.update(neighbors=distance, neighbors_by_channel=by_channel)
-        return Bunch(score=self.join(parts, distance), **explained)
+        return Bunch(score=self.join(parts, distance, self._weight(series)), **explained)
 
-    def join(self, parts: ReconstructionParts | None, distance: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        """The score from its parts, (n_rows,)."""
+    def join(
+        self, parts: ReconstructionParts | None, distance: NDArray[np.float64] | None, weight: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The score from its parts and the weight of the neighbours, (n_rows,)."""
         if parts is None:
             assert distance is not None, "a score without a network has neighbours"
             return distance
@@ -265,16 +298,17 @@ class SeriesScorer:
             return parts.score + parts.discrepancy
         if distance is None:
             return parts.score
-        return geometric_mean(parts.score, distance, self.neighbors_weight)
+        return joined_mean(parts.score, distance, weight)
 
     def join_evidence(
         self,
         parts: ReconstructionParts | None,
         distance: NDArray[np.float64] | None,
         local: LocalEvidence | None,
+        weight: NDArray[np.float64],
     ) -> RowEvidence:
         """Evidence from the parts of the score and their local evidence."""
-        score = self.join(parts, distance)
+        score = self.join(parts, distance, weight)
         found = [one for one in (None if parts is None else parts.local, local) if one is not None]
         first, last = found[0], found[-1]  # the same, if the score has one part
         halves, quarters, eighths = (
@@ -291,19 +325,20 @@ class SeriesScorer:
         )
 
 
-def geometric_mean(
-    reconstruction: NDArray[np.float64], neighbors: NDArray[np.float64], weight: float = 1.0
+def joined_mean(
+    reconstruction: NDArray[np.float64], neighbors: NDArray[np.float64], weight: NDArray[np.float64] | float = 1.0
 ) -> NDArray[np.float64]:
-    """sqrt((1 + r) · (1 + n)^weight) - 1, with both factors at least 0.05.
+    """((√(1 + r) + w √(1 + n)) / (1 + w))² - 1, with 1 + r and 1 + n at least 0.05.
 
-    A row scores high where both the reconstruction r and the distance n to the neighbours are high.
+    With w = 1 this is the mean of two means of 1 + r and 1 + n, the arithmetic and the geometric one: a row scores high
+    where one of both is very high, or both are high.
 
     Parameters
     ----------
     reconstruction, neighbors : ndarray of shape (n_rows,)
-        Calibrated scores; 0 is typical.
-    weight : float, default=1.0
-        In [0, 1]; 0 ranks rows by their reconstruction alone.
+        Calibrated scores r and n; 0 is typical.
+    weight : ndarray of shape (n_rows,) or float, default=1.0
+        Weight w of the neighbours, at least 0; 0 is the reconstruction alone.
 
     Returns
     -------
@@ -312,9 +347,23 @@ def geometric_mean(
     Examples
     --------
     >>> import numpy as np
+    >>> from timesad.scoring import joined_mean
+    >>> joined_mean(np.array([3.0, 3.0]), np.array([0.0, 3.0])).tolist()
+    [1.25, 3.0]
+    """
+    first, second = (np.sqrt(np.maximum(1.0 + part, MIN_FACTOR)) for part in (reconstruction, neighbors))
+    return np.square((first + weight * second) / (1.0 + weight)) - 1.0
+
+
+def geometric_mean(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """√((1 + a)(1 + b)) - 1 of two calibrated scores, with both factors at least 0.05: high where both are high.
+
+    Examples
+    --------
+    >>> import numpy as np
     >>> from timesad.scoring import geometric_mean
     >>> geometric_mean(np.array([3.0, 3.0]), np.array([0.0, 3.0])).tolist()
     [1.0, 3.0]
     """
-    first, second = (np.maximum(1.0 + part, MIN_FACTOR) for part in (reconstruction, neighbors))
-    return np.sqrt(first * second**weight) - 1.0
+    product = np.maximum(1.0 + first, MIN_FACTOR) * np.maximum(1.0 + second, MIN_FACTOR)
+    return np.sqrt(product) - 1.0

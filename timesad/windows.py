@@ -230,9 +230,9 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
         rows = self.starts[np.asarray(indices)][:, None] + self._offsets
         return torch.from_numpy(self.values[rows])  # (batch, time, channel)
 
-    def channel(self, channel: int, indices: slice = slice(None)) -> Tensor:
+    def channel(self, channel: int, indices: slice | NDArray[np.intp] = slice(None)) -> Tensor:
         """One channel of the windows at `indices`, as a tensor of shape (n_indices, window_size)."""
-        rows = self.starts[indices, None] + self._offsets
+        rows = self.starts[indices][:, None] + self._offsets
         return torch.from_numpy(self.values[rows, channel])  # (batch, time)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
