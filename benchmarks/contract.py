@@ -22,14 +22,16 @@ PROTOCOL_SENTENCES = {
     SEMI_SUPERVISED: "fit on the first `train_size` rows, evaluate **all** rows (as TSB-AD does). Our detectors give "
     "`decision_scores_` for the rows fitted and `decision_function` for the others; peers score all rows with "
     "`decision_function`",
-    UNSUPERVISED: "fit on all rows, evaluate `decision_scores_` of the same rows; no method sees labels",
+    UNSUPERVISED: "fit on all rows, evaluate `decision_scores_` of the same rows; no method sees labels. Ours have "
+    "`clean_training=False`, as their documentation says for such rows",
 }
 
 # Families of methods that do not change with timesad's source.
 PYOD_SERIES = "pyod-series"
 PYOD_ROWS = "pyod-rows"
+PUBLISHED = "published"  # written here from the paper
 SIMPLE = "simple"
-PEER_FAMILIES = (PYOD_SERIES, PYOD_ROWS, SIMPLE)
+PEER_FAMILIES = (PYOD_SERIES, PYOD_ROWS, PUBLISHED, SIMPLE)
 
 PERIOD_WINDOW = "period"
 STANDARD_SCALING = "standard"
@@ -67,11 +69,14 @@ class Setup:
         Channels of the series.
     seed : int
         Seed of this repetition.
+    clean_training : bool, default=True
+        Whether the rows to fit are presumed normal: in the semi-supervised protocol.
     """
 
     window: int
     n_channels: int
     seed: int
+    clean_training: bool = True
 
 
 @dataclass(frozen=True)

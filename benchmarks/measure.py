@@ -90,6 +90,7 @@ def make_setup(series: Bunch, protocol: str, seed: int, settings: Settings) -> S
         window=window_length(settings.window, series.data[:n_fit]),
         n_channels=series.data.shape[1],
         seed=seed,
+        clean_training=protocol == SEMI_SUPERVISED,
     )
 
 

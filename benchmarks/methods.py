@@ -24,20 +24,23 @@ from timesad import (
 )
 
 from .baselines import CENTRE_MAPPING, LargestDeviation, NearestCentre, RandomScore, WindowedDetector
-from .contract import PYOD_ROWS, PYOD_SERIES, SIMPLE, Method, Setup, index_methods
+from .contract import PUBLISHED, PYOD_ROWS, PYOD_SERIES, SIMPLE, Method, Setup, index_methods
+from .kan_ad import EPOCH_PAIRS, MIN_STEPS, KanAd
+from .paano import PaAno
 from .score_rules import REFERENCE_RULE, ScoreVariants
 from .summary import row_name
 
 OURS = "ours"
 SAME = "same"  # equal to another row to the bit
-DEFAULT_FAMILIES = (OURS, PYOD_SERIES, PYOD_ROWS, SIMPLE)
+DEFAULT_FAMILIES = (OURS, PYOD_SERIES, PYOD_ROWS, PUBLISHED, SIMPLE)
 
 FLAGSHIP = "timesnet-discrepancy"
 FLAGSHIP_DEFAULT = "default"
+WITHOUT_PAST = "without-past"
 FLAGSHIP_VARIANTS = {
     FLAGSHIP_DEFAULT: {},
     REFERENCE_RULE: {"score": "reconstruction"},
-    "clean_training=False": {"clean_training": False},
+    WITHOUT_PAST: {"uses_past": False},
 }
 REFERENCE_METHOD = row_name(FLAGSHIP, FLAGSHIP_DEFAULT)
 FLOOR_METHOD = "random-score"
@@ -55,6 +58,9 @@ EXPLAINED_VARIANCE = 0.99
 SUB_PCA_MULTICHANNEL_VARIANCE = 0.25
 KMEANS_CLUSTERS = 10
 KNN_NEIGHBOURS = 50
+# Defaults of PaAno's code; its authors' scripts have 96 rows and standardise every patch.
+PAANO_RAW_WINDOW = 64  # rows
+PAANO_RAW_ITERATIONS = 200
 
 
 def timesnet_discrepancy(setup: Setup) -> ScoreVariants:
@@ -62,23 +68,30 @@ def timesnet_discrepancy(setup: Setup) -> ScoreVariants:
 
     `discrepancy_weight=0` trains no association; these scores are the same to the bit with one.
     """
-    detector = TimesNetDiscrepancyDetector(window_size=setup.window, discrepancy_weight=0, random_state=setup.seed)
+    detector = TimesNetDiscrepancyDetector(
+        window_size=setup.window,
+        clean_training=setup.clean_training,
+        discrepancy_weight=0,
+        random_state=setup.seed,
+    )
     return ScoreVariants(detector, FLAGSHIP_VARIANTS)
 
 
 def nearest_windows(setup: Setup) -> NearestWindowsDetector:
     """Build the nearest training windows with their defaults at the run's window."""
-    return NearestWindowsDetector(window_size=setup.window)
+    return NearestWindowsDetector(window_size=setup.window, clean_training=setup.clean_training)
 
 
 def timesnet(setup: Setup) -> TimesNetDetector:
     """Build our TimesNet with its defaults at the run's window."""
-    return TimesNetDetector(window_size=setup.window, random_state=setup.seed)
+    return TimesNetDetector(window_size=setup.window, clean_training=setup.clean_training, random_state=setup.seed)
 
 
 def anomaly_transformer(setup: Setup) -> AnomalyTransformerDetector:
     """Build our Anomaly Transformer with its defaults at the run's window."""
-    return AnomalyTransformerDetector(window_size=setup.window, random_state=setup.seed)
+    return AnomalyTransformerDetector(
+        window_size=setup.window, clean_training=setup.clean_training, random_state=setup.seed
+    )
 
 
 def pyod_anomaly_transformer(setup: Setup) -> AnomalyTransformer:
@@ -125,6 +138,22 @@ def pyod_spectral_residual(setup: Setup) -> SpectralResidual:
 def pyod_kshape(setup: Setup) -> KShape:
     """Build PyOD's k-Shape."""
     return KShape(window_size=setup.window, random_state=setup.seed)
+
+
+def paano(setup: Setup) -> PaAno:
+    """Build PaAno as published, its patches as long as the run's window."""
+    return PaAno(window=setup.window, random_state=setup.seed)
+
+
+def paano_raw(setup: Setup) -> PaAno:
+    """Build PaAno with the defaults of its authors' code."""
+    window = min(PAANO_RAW_WINDOW, setup.window)
+    return PaAno(window=window, n_iterations=PAANO_RAW_ITERATIONS, standardise=False, random_state=setup.seed)
+
+
+def kan_ad(setup: Setup) -> KanAd:
+    """Build KAN-AD with its defaults at the run's window."""
+    return KanAd(window=setup.window, random_state=setup.seed)
 
 
 def row_iforest(setup: Setup) -> IForest:
@@ -210,6 +239,20 @@ METHODS = index_methods(
         Method("pyod-kshape", PYOD_SERIES, pyod_kshape),
         Method("pyod-iforest", PYOD_ROWS, row_iforest, note="single rows"),
         Method("pyod-pca", PYOD_ROWS, row_pca, stochastic=False, note=f"single rows; {_PCA_NOTE}"),
+        Method("paano", PUBLISHED, paano, note="written here from its description"),
+        Method(
+            "paano-raw",
+            PUBLISHED,
+            paano_raw,
+            note=f"the same with patches of {PAANO_RAW_WINDOW} rows that are not standardised",
+        ),
+        Method(
+            "kan-ad",
+            PUBLISHED,
+            kan_ad,
+            note="written here from the paper; forecasts one row ahead, one network for all channels, mean over "
+            f"channels; an epoch has at most {EPOCH_PAIRS:,} windows and at least {MIN_STEPS} steps",
+        ),
         Method("pyod-ecod", PYOD_ROWS, row_ecod, stochastic=False, note="single rows"),
         Method(
             "window-pca",

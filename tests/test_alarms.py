@@ -78,6 +78,11 @@ class TestFit:
         assert AlarmFinder.fit(train, borders_of(train), WINDOW, SMOOTHING).memory == memory
 
 
+def ongoing(finder, evidence, alarm, level=1.0):
+    [stays] = finder.ongoing(evidence, borders_of(evidence), level, [alarm])
+    return stays
+
+
 class TestFind:
     def test_a_row_at_the_level_is_normal(self, finder):
         assert find(finder, evidence_of(np.ones(50))) == []
@@ -87,7 +92,7 @@ class TestFind:
         alarm[30:60] = 2.0
         [found] = find(finder, evidence_of(alarm))
         assert (found.start, found.end, found.score, found.severity) == (30, 60, 2.0, 1.5)
-        assert not found.ongoing
+        assert not ongoing(finder, evidence_of(alarm), found)
 
     def test_a_sharp_peak_gives_the_extent(self, finder):
         alarm, local = np.zeros(200), np.zeros(200)
@@ -163,16 +168,19 @@ class TestFollow:
     def test_a_change_that_stays_is_one_alarm_that_did_not_end(self, finder):
         alarm = np.full(6000, 0.1)
         alarm[3000:] = 5.0
-        [found] = find(finder, evidence_of(alarm, local=np.where(alarm > 1, 1.0, 0.0)), follow=True)
+        evidence = evidence_of(alarm, local=np.where(alarm > 1, 1.0, 0.0))
+        [found] = find(finder, evidence, follow=True)
         assert found.start == 3000
         assert found.end < 3800
-        assert found.ongoing
+        assert ongoing(finder, evidence, found)
 
     def test_without_following_it_is_one_alarm_to_the_end(self, finder):
         alarm = np.full(6000, 0.1)
         alarm[3000:] = 5.0
-        [found] = find(finder, evidence_of(alarm, local=np.where(alarm > 1, 1.0, 0.0)))
-        assert (found.start, found.end, found.ongoing) == (3000, 6000, True)
+        evidence = evidence_of(alarm, local=np.where(alarm > 1, 1.0, 0.0))
+        [found] = find(finder, evidence)
+        assert (found.start, found.end) == (3000, 6000)
+        assert ongoing(finder, evidence, found)
 
     def test_a_strong_fault_does_not_hide_the_next(self, finder):
         """Smoothing lifts 15 of every 60 rows. Their localised score is low, so the level stays."""
@@ -207,7 +215,7 @@ class TestLocalised:
         np.testing.assert_allclose(found[:50], 5.0)
 
 
-ALARM = Alarm(start=2, end=6, peak=3, score=1.0, severity=1.0, ongoing=False)
+ALARM = Alarm(start=2, end=6, peak=3, score=1.0, severity=1.0)
 
 
 class TestChannels:

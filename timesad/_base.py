@@ -179,7 +179,11 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
 
         Use `decision_function`, `predict` and `predict_proba` on new unseen rows only, and not on the training rows:
         this would give other results than `decision_scores_` and `labels_` for detectors that compare rows with nearest
-        training windows. `fit` leaves out windows that overlap; here a training row would be its own nearest neighbour.
+        windows. `fit` leaves out windows that overlap; here a training row would be its own nearest neighbour.
+
+        A score depends on all earlier rows of its series in X, and on at most ``window_size + 4 * smoothing``
+        later ones. What happened before in X is less abnormal when it comes again. So pass a series whole or with the
+        rows before it: rows of the training series may stand before new ones and do not count twice.
 
         Parameters
         ----------
@@ -217,16 +221,17 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         parts : Bunch
             ``score`` (n_rows,), equal to `decision_function`, and the parts that the detector has:
 
-            - ``reconstruction``, ``level`` (n_rows,): calibrated reconstruction error and weighted level.
+            - ``reconstruction``, ``level`` (n_rows,): calibrated reconstruction error above what has become typical in
+              the last ten windows, and weighted level.
             - ``reconstruction_by_channel`` (n_rows, n_channels): sums to ``reconstruction + level``.
-            - ``neighbors`` (n_rows,): calibrated distance to the nearest training windows.
+            - ``neighbors`` (n_rows,): calibrated distance to the nearest windows.
             - ``neighbors_by_channel`` (n_rows, n_channels): sums to ``neighbors``.
             - ``discrepancy`` (n_rows,): calibrated closeness of series and prior association.
 
             The score "reconstruction" is ``reconstruction + level``, "reconstruction+discrepancy" adds
-            ``discrepancy``, and "reconstruction*neighbors" is
-            ``sqrt((1 + reconstruction + level) * (1 + neighbors) ** w) - 1`` with both factors at least 0.05 and
-            ``w = clip(n_training_rows / window_size - 5, 0, 1)``.
+            ``discrepancy``, and "reconstruction*neighbors" is ``((sqrt(1 + reconstruction + level) + w * sqrt(1 +
+            neighbors)) / (1 + w)) ** 2 - 1`` with both roots' arguments at least 0.05 and ``w = clip((n_training_rows
+            + n_earlier_rows) / window_size - 5, 0, 1)``, three times that without `clean_training`.
         """
         series = self._scaled_series(X, groups)
         return self.scorer_.explain(series, self._resolve_device())

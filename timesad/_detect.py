@@ -102,7 +102,7 @@ class DetectMixin:
             - ``severity``: largest ``(1 + alarm score) / (1 + level)`` of its rows.
             - ``direction``: "up" or "down", in the channel of the peak.
             - ``ongoing``: whether the change did not end: the alarm reaches the last row, or half of the rows after it
-              (as many as `follow_drift` remembers) still exceed the level.
+              (as many as `follow_drift` remembers) would exceed the level, were they compared with training rows alone.
             - ``channels``: dict of channel name (or number) to its share, the largest first.
             - ``p_value``: probability that a normal row has such an alarm score.
 
@@ -156,9 +156,8 @@ class DetectMixin:
         labels = _row_labels(X, index, borders)
         if X is not None:
             evidence = self.scorer_.evidence(series, self._resolve_device())
-        found = self.alarm_finder_.find(
-            evidence, borders, self._level(false_alarms_per), follow=follow_drift, merge=merge
-        )
+        level = self._level(false_alarms_per)
+        found = self.alarm_finder_.find(evidence, borders, level, follow=follow_drift, merge=merge)
         directions = [direction_of(evidence, alarm) for alarm in found]
         kept = [
             (alarm, way)
@@ -166,8 +165,12 @@ class DetectMixin:
             if alarm.end - alarm.start >= min_duration and alarm.severity >= min_severity and direction in ("both", way)
         ]
         alarms = [alarm for alarm, _ in kept]
+        fixed = evidence
+        if alarms and X is not None:
+            fixed = self.scorer_.without_past().evidence(series, self._resolve_device())
+        ongoing = self.alarm_finder_.ongoing(fixed, borders, level, alarms)
         names = None if groups is None else np.asarray(groups)
-        return self._table(evidence, alarms, [way for _, way in kept], labels, names)
+        return self._table(evidence, alarms, [way for _, way in kept], ongoing, labels, names)
 
     def _level(self, false_alarms_per: float | None) -> float:
         """Smallest level of an alarm."""
@@ -184,6 +187,7 @@ class DetectMixin:
         evidence: RowEvidence,
         alarms: list[Alarm],
         directions: list[str],
+        ongoing: list[bool],
         labels: pd.Index | None,
         groups: NDArray[Any] | None,
     ) -> pd.DataFrame:
@@ -201,7 +205,7 @@ class DetectMixin:
             "score": scores,
             "severity": np.array([alarm.severity for alarm in alarms], dtype=np.float64),
             "direction": pd.Series(directions, dtype=object),
-            "ongoing": np.array([alarm.ongoing for alarm in alarms], dtype=bool),
+            "ongoing": np.array(ongoing, dtype=bool),
             "channels": pd.Series([channel_shares(evidence, alarm, channels) for alarm in alarms], dtype=object),
             "p_value": self.alarm_finder_.tail.p_value(scores),
         }

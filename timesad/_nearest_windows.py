@@ -1,4 +1,4 @@
-"""Nearest training windows as a detector, without a network."""
+"""Nearest windows as a detector, without a network."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ __all__ = ["NearestWindowsDetector"]
 
 
 class NearestWindowsDetector(BaseSeriesDetector):
-    """Distance of each row's windows to their nearest neighbours among the training windows.
+    """Distance of each row's windows to their nearest neighbours: training windows, and earlier windows of the series.
 
-    Each channel is compared by itself: d² = mean over the nearest training windows of the mean squared difference. The
+    Each channel is compared by itself: d² = mean over the nearest windows of the mean squared difference. The
     score is the mean of two calibrated distances, that of the farthest window that contains the row and that of the row
     itself, in the channel where it is largest. Nothing is trained and nothing is random.
 
     `fit` scores the training rows by a self-join with an exclusion zone: a window is not compared with training windows
-    that overlap it. `decision_function` and `predict` are for new unseen rows only.
+    that overlap it. `decision_function` and `predict` are for new unseen rows only. They compare a window with all
+    training windows and with the windows of its own series that end before it starts: no window is compared with a
+    later one. A fault that comes again is therefore less abnormal than the first time.
 
     Parameters
     ----------
@@ -35,14 +37,16 @@ class NearestWindowsDetector(BaseSeriesDetector):
         Rows in a window, at least 4. A window should cover a full cycle of the series, and the training rows at least
         six windows.
     n_neighbors : int, default=5
-        Nearest training windows that a distance is the mean of.
+        Nearest windows that a distance is the mean of.
     max_windows : int, default=4096
-        Training windows to search, at most; evenly spaced if the series has more. Time and memory grow with it.
+        Training windows to search, at most, and earlier windows, at most; evenly spaced if the series has more. Time
+        and memory grow with it.
     smoothing : int, default=64
         Rows of the moving average of a row's own distance; a second one is three times as long. A smaller number ranks
         anomalies better that are much shorter, a larger number longer ones. 1 is off.
     clean_training : bool, default=True
-        Whether the training rows are presumed normal; see `contamination`.
+        Whether the training rows are presumed normal; see `contamination`. With False, the exclusion zone is five
+        windows to each side, so that a long anomaly is not its own neighbour.
     contamination : float or object, default=0.1
         Share of rows above the threshold, in (0, 0.5]: with `clean_training`, at most this share of new normal rows;
         without, of the training rows, as in PyOD. Or a thresholder object such as PyThresh's.
@@ -86,7 +90,8 @@ class NearestWindowsDetector(BaseSeriesDetector):
     A parameter that changes after `fit` takes effect at the next `fit`; `device` takes effect at the next call.
 
     The self-join with an exclusion zone and the distance to the nearest neighbour are those of the matrix profile (Yeh
-    et al., ICDM 2016). Here windows are not normalised one by one, and a distance is the mean of several neighbours.
+    et al., ICDM 2016), the comparison with earlier windows alone those of the left matrix profile. Here windows are not
+    normalised one by one, and a distance is the mean of several neighbours.
 
     Examples
     --------

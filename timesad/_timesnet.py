@@ -87,7 +87,7 @@ class TimesNetDetector(PeriodsMixin):
 
     See Also
     --------
-    TimesNetDiscrepancyDetector : The same network, joined with the distance to the nearest training windows.
+    TimesNetDiscrepancyDetector : The same network, joined with the distance to the nearest windows.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""The flagship: TimesNet with nearest training windows and the association discrepancy."""
+"""The flagship: TimesNet with nearest windows and the association discrepancy."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["TimesNetDiscrepancyDetector"]
 
 
 class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
-    """TimesNet's reconstruction error joined with nearest training windows; the association discrepancy beside it.
+    """TimesNet's reconstruction error joined with nearest windows; the association discrepancy beside it.
 
-    The default score contains the reconstruction error of TimesNet and the distance to the nearest training windows. It
-    does not contain the association discrepancy, which added nothing to detection in any measurement; `explain`,
-    `history_` and `AssociationDisplay` show it.
+    The default score contains the reconstruction error of TimesNet and the distance to the nearest windows: training
+    windows and, for new rows, earlier windows of their own series. It does not contain the association discrepancy,
+    which added nothing to detection in any measurement; `explain`, `history_` and `AssociationDisplay` show it.
 
     The discrepancy compares S, the attention of a row to the rows of its window, with P, a Gaussian over their distance
     in time. A minimax trains both on the features of each TimesNet block, with the gradient to the blocks stopped.
@@ -31,17 +31,18 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         six windows.
     anomaly_score : {"reconstruction*neighbors", "reconstruction", "reconstruction+discrepancy"}, \
             default="reconstruction*neighbors"
-        "reconstruction*neighbors" is the geometric mean of the calibrated reconstruction error and the calibrated
-        distance to the nearest training windows: a row scores high where both are high. "reconstruction" is the first
-        alone. "reconstruction+discrepancy" adds the calibrated closeness of S and P to it; it ranked rows worse on the
+        "reconstruction*neighbors" joins the calibrated reconstruction error and the calibrated distance to the nearest
+        windows: a row scores high where one is very high or both are high. "reconstruction" is the first alone.
+        "reconstruction+discrepancy" adds the calibrated closeness of S and P to it; it ranked rows worse on the
         development series.
     smoothing : int, default=64
         Rows of the moving averages of the score. A smaller number ranks anomalies better that are much shorter, a
         larger number longer ones. 1 is off.
     clean_training : bool, default=True
-        Whether the training rows are presumed normal. The scale of each channel's error is the mean of its top 1 %
-        training errors; False takes the median of that mean over four quarters of the training rows, so that an anomaly
-        in one quarter does not set the scale.
+        Whether the training rows are presumed normal. With False, training windows are compared with windows that start
+        at least five windows away, so that a long anomaly is not its own neighbour, and the distance counts three times
+        as much as the reconstruction. The other two scores then take the scale of each channel's error from the median
+        of four quarters of the training rows.
     discrepancy_weight : float or "balanced", default="balanced"
         k in the loss ``reconstruction ± k · discrepancy``. "balanced" takes ``reconstruction / discrepancy`` of each
         batch, so that both terms have the same size; the official code has 3. 0 trains no associations. The

@@ -52,8 +52,6 @@ class Alarm(NamedTuple):
         Largest alarm score.
     severity : float
         Largest ``(1 + alarm score) / (1 + level)``.
-    ongoing : bool
-        Whether the change did not end.
     """
 
     start: int
@@ -61,7 +59,6 @@ class Alarm(NamedTuple):
     peak: int
     score: float
     severity: float
-    ongoing: bool
 
 
 @dataclass(frozen=True)
@@ -185,7 +182,6 @@ class AlarmFinder:
                             int(start + evidence.local[rows].argmax()),
                             float(evidence.alarm[rows].max()),
                             float(severity[rows].max()),
-                            self._stays(recent[stop:end], level),
                         )
                     )
         return alarms
@@ -199,9 +195,23 @@ class AlarmFinder:
         kept = [local[start:end].max() >= PEAK_FRACTION * largest for start, end in parts]
         return parts[kept]
 
-    def _stays(self, after: NDArray[np.float64], level: float) -> bool:
-        """Whether half of the localised scores after an alarm, as many as remembered, exceed the level."""
-        return bool(np.median(after[: self.memory]) > level) if len(after) else True
+    def ongoing(
+        self, evidence: RowEvidence, borders: NDArray[np.intp], level: float, alarms: Sequence[Alarm]
+    ) -> list[bool]:
+        """Whether each alarm reaches the last row, or half of the localised scores after it exceed the level.
+
+        Parameters
+        ----------
+        evidence : RowEvidence
+            Of the rows, compared with the training rows alone: what stays must not have become typical.
+        borders, level
+            As in `levels`. As many rows after an alarm count as the level remembers.
+        alarms : sequence of Alarm
+        """
+        scores = localised(evidence, borders, self.window_size, self.smoothing)
+        ends = borders[np.searchsorted(borders, [alarm.end for alarm in alarms])]
+        after = [scores[alarm.end : end][: self.memory] for alarm, end in zip(alarms, ends, strict=True)]
+        return [bool(np.median(one) > level) if len(one) else True for one in after]
 
 
 def localised(

@@ -1,8 +1,8 @@
-"""The score of each row: one fitted object, from a trained network or training windows to a number per row."""
+"""The score of each row: one fitted object, from a trained network, training windows or both to a number per row."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -246,6 +246,15 @@ class SeriesScorer:
         n_rows = len(series)
         return self.neighbors_weight(
             np.zeros(n_rows, dtype=np.intp) if self.neighbors is None else self.neighbors.n_past_rows(series)
+        )
+
+    def without_past(self) -> SeriesScorer:
+        """The same scorer, for which rows have no past but the training rows."""
+        return replace(
+            self,
+            settings=replace(self.settings, uses_past=False),
+            reconstruction=None if self.reconstruction is None else replace(self.reconstruction, uses_past=False),
+            neighbors=None if self.neighbors is None else replace(self.neighbors, uses_past=False),
         )
 
     def score(self, series: Series, device: torch.device | str) -> NDArray[np.float64]:
