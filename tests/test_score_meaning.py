@@ -84,6 +84,40 @@ class TestOtherRows:
         assert_same_scores(backward, forward[turned])
 
 
+class TestPast:
+    """A score depends on earlier rows of its series, and on few later ones."""
+
+    def test_later_rows_have_no_influence_beyond_window_and_smoothing(self, fitted, waves):
+        rows = np.tile(waves, (3, 1))
+        reach = fitted.window_size + 4 * fitted.smoothing
+        n_first = len(rows) - reach - 50
+        whole, first = fitted.decision_function(rows), fitted.decision_function(rows[:n_first])
+        assert_same_scores(first[:-reach], whole[: n_first - reach])
+
+    def test_a_fault_that_comes_again_scores_lower(self):
+        wave = np.sin(np.arange(3000) * 2 * np.pi / 25)[:, None]
+        rows = np.random.default_rng(0).normal(scale=0.1, size=(3000, 1)) + wave
+        new = rows[1500:].copy()
+        for start in (300, 600, 900, 1200):
+            new[start : start + 60, 0] += 3 * np.hanning(60)
+        scores = NearestWindowsDetector(window_size=32, smoothing=8).fit(rows[:1500]).decision_function(new)
+        first, *_, last = (scores[start : start + 60].max() for start in (300, 600, 900, 1200))
+        assert last < 0.8 * first
+        assert last > 2 * np.quantile(scores[:250], 0.99)
+
+    def test_a_long_anomaly_in_training_is_not_its_own_neighbour(self):
+        """It is longer than a window, so windows that do not overlap are both inside."""
+        rows = np.random.default_rng(0).normal(scale=0.1, size=(3000, 1)) + np.sin(np.arange(3000) / 4)[:, None]
+        rows[1000:1100] += 3.0
+        scores = {
+            clean: NearestWindowsDetector(window_size=32, smoothing=8, clean_training=clean).fit(rows).decision_scores_
+            for clean in (True, False)
+        }
+        inside = slice(1030, 1070)
+        assert scores[False][inside].min() > 2 * scores[True][inside].max()
+        np.testing.assert_allclose(np.median(scores[False]), np.median(scores[True]), atol=0.3)
+
+
 class TestBorders:
     def test_another_series_has_no_influence(self, fitted, waves):
         groups = np.repeat(["left", "right"], [101, 139])
