@@ -94,6 +94,8 @@ class Method:
         :func:`functools.partial` of one, because it travels to another process.
     stochastic : bool, default=True
         Whether the seed matters. Other methods run for the first seed only.
+    max_seeds : int or None, default=None
+        Seeds that it runs for, at most: the first ones of a run.
     transductive : bool, default=False
         Scores only the rows it was fitted on, so it has no semi-supervised cell.
     novelty : bool, default=False
@@ -110,6 +112,7 @@ class Method:
     family: str
     build: Callable[[Setup], Detector]
     stochastic: bool = True
+    max_seeds: int | None = None
     transductive: bool = False
     novelty: bool = False
     note: str = ""

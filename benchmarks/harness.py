@@ -190,7 +190,7 @@ def plan(
         for group, members in groups.items()
         for series in members
         for method in methods
-        for seed in (seeds if method.stochastic else seeds[:1])
+        for seed in seeds[: method.max_seeds if method.stochastic else 1]
     ]
 
 

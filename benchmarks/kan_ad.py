@@ -27,6 +27,7 @@ from timesad.accelerator import repeatable_convolutions
 from timesad.training.net import own_generator
 
 from .contract import FloatArray
+from .devices import torch_device
 
 KERNEL = 3
 RATE_STEP, RATE_FACTOR = 5, 0.75  # epochs between two reductions of the learning rate, and their factor
@@ -181,8 +182,7 @@ class KanAd:
         self.mean_ = differences.mean(axis=0)
         deviation = differences.std(axis=0)
         self.deviation_ = np.where(deviation > 0, deviation, 1.0)
-        name = "cuda" if self.device == "auto" and torch.cuda.is_available() else self.device.replace("auto", "cpu")
-        device = torch.device(name)
+        device = torch_device(self.device)
         pairs = self._pairs(X)
         with own_generator(device, self.random_state), repeatable_convolutions():
             self.network_ = KanAdNetwork(self.window, self.n_terms).to(device)

@@ -33,6 +33,7 @@ from timesad.training.net import own_generator
 
 from .baselines import overlap_mean
 from .contract import FloatArray
+from .devices import torch_device
 
 ENCODER_CHANNELS, ENCODER_KERNELS = (128, 256, 128, 64), (7, 5, 3, 3)
 EMBEDDING_SIZE = ENCODER_CHANNELS[-1]
@@ -249,8 +250,7 @@ class PaAno:
                 f"X has {len(X)} rows but two patches of window {self.window} need {2 * self.window}. Pass a longer "
                 f"series or a window of at most {len(X) // 2}."
             )
-        name = "cuda" if self.device == "auto" and torch.cuda.is_available() else self.device.replace("auto", "cpu")
-        device = torch.device(name)
+        device = torch_device(self.device)
         patches = view_patches(X, self.window)
         with own_generator(device, self.random_state), repeatable_convolutions():
             self.encoder_ = train_encoder(

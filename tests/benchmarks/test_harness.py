@@ -34,9 +34,14 @@ def _fits(log: Path) -> list[str]:
 
 
 def test_plan_repeats_only_methods_that_draw(tiny_groups, toys):
-    methods = [Method("drawn", "toy", toys.toy), Method("fixed", "toy", toys.toy, stochastic=False)]
+    methods = [
+        Method("drawn", "toy", toys.toy),
+        Method("fixed", "toy", toys.toy, stochastic=False),
+        Method("some", "toy", toys.toy, max_seeds=2),
+    ]
     cells = _plan(methods, tiny_groups, protocols=PROTOCOLS, seeds=(0, 1, 2))
-    assert len(cells) == 2 * 3 * (3 + 1)
+    assert len(cells) == 2 * 3 * (3 + 1 + 2)
+    assert {cell.seed for cell in cells if cell.method.name == "some"} == {0, 1}
     assert {cell.seed for cell in cells if cell.method.name == "fixed"} == {0}
 
 

@@ -10,51 +10,32 @@ from benchmarks.contract import SEMI_SUPERVISED, UNSUPERVISED, Settings, Setup
 from benchmarks.kan_ad import KanAd, KanAdNetwork
 from benchmarks.measure import measure
 from benchmarks.methods import METHODS
+from tests.benchmarks.sines import N_ROWS, TRAIN_ROWS, noisy_sine, target, with_anomaly
 
 WINDOW = 16
-N_ROWS, TRAIN_ROWS = 700, 400
-ANOMALY = slice(550, 580)
 TINY = {"window": WINDOW, "max_epochs": 20, "batch_size": 64}
 PUBLISHED_WEIGHTS = 274
-
-
-def noisy_sine(n_channels: int = 1) -> np.ndarray:
-    time = np.arange(N_ROWS)[:, None]
-    noise = 0.02 * np.random.default_rng(0).standard_normal((N_ROWS, n_channels))
-    return np.sin(2 * np.pi * time / 20 + np.arange(n_channels)) + noise
-
-
-def with_anomaly(n_channels: int = 1) -> np.ndarray:
-    """A sine of another period, of the same mean and scale, in channel 0."""
-    X = noisy_sine(n_channels)
-    X[ANOMALY, 0] = np.sin(2 * np.pi * np.arange(N_ROWS)[ANOMALY] / 7)
-    return X
-
-
-def target() -> np.ndarray:
-    y = np.zeros(N_ROWS, dtype=int)
-    y[ANOMALY] = 1
-    return y
+NOISE = 0.02
 
 
 @pytest.mark.parametrize("n_channels", [1, 3])
 def test_another_shape_is_found_in_new_rows(n_channels):
-    X = with_anomaly(n_channels)
+    X = with_anomaly(n_channels, noise=NOISE)
     scores = KanAd(**TINY).fit(X[:TRAIN_ROWS]).decision_function(X)
     assert scores.shape == (N_ROWS,)
     assert roc_auc_score(target(), scores) > 0.9
 
 
 def test_the_forecast_is_better_than_the_mean():
-    detector = KanAd(**TINY).fit(noisy_sine()[:TRAIN_ROWS])
+    detector = KanAd(**TINY).fit(noisy_sine(noise=NOISE)[:TRAIN_ROWS])
     # The mean absolute deviation of a standardised sine is 0.90.
-    assert detector.decision_function(noisy_sine())[TRAIN_ROWS:].mean() < 0.3
+    assert detector.decision_function(noisy_sine(noise=NOISE))[TRAIN_ROWS:].mean() < 0.3
 
 
 def test_a_score_is_the_error_of_the_forecast_of_its_row():
-    detector = KanAd(**TINY).fit(noisy_sine())
-    before = detector.decision_function(noisy_sine())
-    X = noisy_sine()
+    detector = KanAd(**TINY).fit(noisy_sine(noise=NOISE))
+    before = detector.decision_function(noisy_sine(noise=NOISE))
+    X = noisy_sine(noise=NOISE)
     X[600:] += 3.0  # a step: one difference changes
     changed = np.flatnonzero(~np.isclose(detector.decision_function(X), before, atol=1e-4))
     assert changed.min() == 600
@@ -63,19 +44,19 @@ def test_a_score_is_the_error_of_the_forecast_of_its_row():
 
 
 def test_rows_before_the_first_forecast_have_its_score():
-    scores = KanAd(**TINY).fit(noisy_sine()).decision_scores_
+    scores = KanAd(**TINY).fit(noisy_sine(noise=NOISE)).decision_scores_
     assert (scores[: WINDOW + 1] == scores[WINDOW + 1]).all()
     assert scores[WINDOW + 2] != scores[WINDOW + 1]
 
 
 def test_training_rows_are_scored_like_new_ones():
-    X = noisy_sine(2)
+    X = noisy_sine(2, noise=NOISE)
     detector = KanAd(**TINY).fit(X)
     np.testing.assert_array_equal(detector.decision_scores_, detector.decision_function(X))
 
 
 def test_multichannel_scores_are_the_mean_over_channels():
-    X = noisy_sine(2)
+    X = noisy_sine(2, noise=NOISE)
     detector = KanAd(**TINY).fit(X)
     detector.mean_, detector.deviation_ = detector.mean_[:1], detector.deviation_[:1]
     alone = detector.decision_function(X[:, :1])
@@ -87,7 +68,7 @@ def test_multichannel_scores_are_the_mean_over_channels():
 
 
 def test_the_seed_decides_every_score_and_the_global_generators_do_not_move():
-    X = noisy_sine()
+    X = noisy_sine(noise=NOISE)
     state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     first = KanAd(**TINY, random_state=1).fit(X).decision_scores_
     assert torch.equal(torch.get_rng_state(), state)
@@ -126,7 +107,7 @@ def test_training_never_reads_the_held_out_forecasts(monkeypatch):
     taken = []
     take = kan_ad.take
     monkeypatch.setattr(kan_ad, "take", lambda pairs, index, device: taken.append(index) or take(pairs, index, device))
-    KanAd(**TINY | {"max_epochs": 1}).fit(noisy_sine(2))
+    KanAd(**TINY | {"max_epochs": 1}).fit(noisy_sine(2, noise=NOISE))
     n_forecasts = N_ROWS - 1 - WINDOW
     n_held_out = round(0.2 * n_forecasts)
     trained = torch.cat([index for index in taken if len(index) <= TINY["batch_size"]])
@@ -137,20 +118,20 @@ def test_training_never_reads_the_held_out_forecasts(monkeypatch):
 @pytest.mark.parametrize("n_rows", [1, 2 * WINDOW + 1])
 def test_short_series_are_refused_when_fitted(n_rows):
     with pytest.raises(ValueError, match=f"X has {n_rows} rows but window 16 needs 34"):
-        KanAd(**TINY).fit(noisy_sine()[:n_rows])
+        KanAd(**TINY).fit(noisy_sine(noise=NOISE)[:n_rows])
 
 
 def test_the_shortest_series_can_be_fitted():
-    assert np.isfinite(KanAd(**TINY).fit(noisy_sine()[: 2 * WINDOW + 2]).decision_scores_).all()
+    assert np.isfinite(KanAd(**TINY).fit(noisy_sine(noise=NOISE)[: 2 * WINDOW + 2]).decision_scores_).all()
 
 
 def test_short_series_are_refused_when_scored():
-    detector = KanAd(**TINY).fit(noisy_sine())
-    assert detector.decision_function(noisy_sine()[: WINDOW + 2]).shape == (WINDOW + 2,)
+    detector = KanAd(**TINY).fit(noisy_sine(noise=NOISE))
+    assert detector.decision_function(noisy_sine(noise=NOISE)[: WINDOW + 2]).shape == (WINDOW + 2,)
     with pytest.raises(ValueError, match="17 rows but a forecast with window 16 needs 18"):
-        detector.decision_function(noisy_sine()[: WINDOW + 1])
+        detector.decision_function(noisy_sine(noise=NOISE)[: WINDOW + 1])
 
 
 def test_constant_channels_have_finite_scores():
-    X = np.hstack([noisy_sine(), np.zeros((N_ROWS, 1))])
+    X = np.hstack([noisy_sine(noise=NOISE), np.zeros((N_ROWS, 1))])
     assert np.isfinite(KanAd(**TINY).fit(X).decision_scores_).all()

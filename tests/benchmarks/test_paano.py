@@ -20,31 +20,11 @@ from benchmarks.paano import (
     triplet_loss,
     view_patches,
 )
+from tests.benchmarks.sines import N_ROWS, TRAIN_ROWS, noisy_sine, target, with_anomaly
 from timesad.training.net import own_generator
 
 WINDOW = 16
-N_ROWS, TRAIN_ROWS = 700, 400
-ANOMALY = slice(550, 580)
 TINY = {"window": WINDOW, "n_iterations": 4, "batch_size": 32}
-
-
-def noisy_sine(n_channels: int = 1) -> np.ndarray:
-    time = np.arange(N_ROWS)[:, None]
-    noise = 0.1 * np.random.default_rng(0).standard_normal((N_ROWS, n_channels))
-    return np.sin(2 * np.pi * time / 20 + np.arange(n_channels)) + noise
-
-
-def with_anomaly(n_channels: int = 1) -> np.ndarray:
-    """A sine of another period, of the same mean and scale, in channel 0."""
-    X = noisy_sine(n_channels)
-    X[ANOMALY, 0] = np.sin(2 * np.pi * np.arange(N_ROWS)[ANOMALY] / 7)
-    return X
-
-
-def target() -> np.ndarray:
-    y = np.zeros(N_ROWS, dtype=int)
-    y[ANOMALY] = 1
-    return y
 
 
 @pytest.mark.parametrize("n_channels", [1, 3])
