@@ -103,7 +103,7 @@ def alarm_methods(protocol: str) -> dict[str, Method]:
         Method(FLAGSHIP, OURS, partial(timesnet_discrepancy, clean_training=clean)),
         Method("nearest-windows", OURS, partial(nearest_windows, clean_training=clean), stochastic=False),
     )
-    names = ("pyod-windows-knn", "pyod-windows-iforest", "pyod-lstm", FLOOR_METHOD)
+    names = ("pyod-windows-knn", "pyod-windows-iforest", FLOOR_METHOD)
     return index_methods((*ours, *(METHODS[name] for name in names)))
 
 
