@@ -243,10 +243,9 @@ class SeriesScorer:
 
     def _weight(self, series: Series) -> NDArray[np.float64]:
         """Weight of the neighbours in the score of new rows, (n_rows,)."""
-        n_rows = len(series)
-        return self.neighbors_weight(
-            np.zeros(n_rows, dtype=np.intp) if self.neighbors is None else self.neighbors.n_past_rows(series)
-        )
+        if self.reconstruction is None or self.neighbors is None:  # nothing to weigh, so no search for the past
+            return np.ones(len(series))
+        return self.neighbors_weight(self.neighbors.n_past_rows(series))
 
     def without_past(self) -> SeriesScorer:
         """The same scorer, for which rows have no past but the training rows."""
