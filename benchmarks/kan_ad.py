@@ -24,10 +24,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from timesad.accelerator import repeatable_convolutions
-from timesad.training.net import own_generator
 
 from .contract import FloatArray
-from .devices import torch_device
+from .devices import own_generator, torch_device
 
 KERNEL = 3
 RATE_STEP, RATE_FACTOR = 5, 0.75  # epochs between two reductions of the learning rate, and their factor
@@ -184,7 +183,7 @@ class KanAd:
         self.deviation_ = np.where(deviation > 0, deviation, 1.0)
         device = torch_device(self.device)
         pairs = self._pairs(X)
-        with own_generator(device, self.random_state), repeatable_convolutions():
+        with own_generator(device, self.random_state), repeatable_convolutions(device):
             self.network_ = KanAdNetwork(self.window, self.n_terms).to(device)
             train_network(self.network_, pairs, self.max_epochs, self.batch_size, self.learning_rate, device)
         self.decision_scores_ = self.decision_function(X)

@@ -29,11 +29,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from timesad.accelerator import repeatable_convolutions
-from timesad.training.net import own_generator
 
 from .baselines import overlap_mean
 from .contract import FloatArray
-from .devices import torch_device
+from .devices import own_generator, torch_device
 
 ENCODER_CHANNELS, ENCODER_KERNELS = (128, 256, 128, 64), (7, 5, 3, 3)
 EMBEDDING_SIZE = ENCODER_CHANNELS[-1]
@@ -252,7 +251,7 @@ class PaAno:
             )
         device = torch_device(self.device)
         patches = view_patches(X, self.window)
-        with own_generator(device, self.random_state), repeatable_convolutions():
+        with own_generator(device, self.random_state), repeatable_convolutions(device):
             self.encoder_ = train_encoder(
                 patches, self.n_iterations, self.batch_size, self.learning_rate, device, standardise=self.standardise
             )
@@ -271,7 +270,7 @@ class PaAno:
         """Return the embeddings at unit length, (patch, EMBEDDING_SIZE)."""
         device = self.encoder_.classify.weight.device
         batches = torch.arange(patches.shape[1]).split(SCORING_BATCH)
-        with repeatable_convolutions():
+        with repeatable_convolutions(device):
             return torch.cat([F.normalize(self.encoder_(take(patches, index, device)), dim=1) for index in batches])
 
     @torch.inference_mode()

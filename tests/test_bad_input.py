@@ -238,14 +238,13 @@ class TestHugeValues:
         assert np.isfinite(scores).all()
         assert scores.argmax() == 50
 
-    @pytest.mark.parametrize("unit", [1e-100, 1e-12, 1e12, 1e100])
+    @pytest.mark.parametrize("unit", [1e-300, 1e-100, 1e-12, 1e12, 1e100, 1e300])
     def test_any_unit_of_a_channel_gives_the_same_scores(self, make_detector, fitted, waves, unit):
         scores = make_detector().fit(waves * [1.0, unit]).decision_scores_
         np.testing.assert_allclose(scores, fitted.decision_scores_, rtol=1e-3, atol=1e-3)
 
-    @pytest.mark.parametrize("size", [1e200, 1e300, 1e308])
-    def test_values_that_have_no_variance_are_refused_by_channel(self, make_detector, waves, size):
-        for X in (spoil(waves, size), waves * [1.0, size / 2]):
+    def test_values_that_have_no_mean_are_refused_by_channel(self, make_detector, waves):
+        for X in (spoil(waves, 1e308), waves * [1.0, 1e308]):
             with pytest.raises(ValueError, match=r"channel 1 of X has values up to .*Rescale the channel"):
                 make_detector().fit(X)
 

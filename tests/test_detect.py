@@ -123,13 +123,13 @@ class TestIndex:
 
     def test_it_may_start_again_with_each_series(self, nearest, faulty, times):
         groups = np.repeat(["a", "b"], 650)
-        alarms = nearest.detect(faulty, groups, index=times[:650].append(times[:650]))
+        alarms = nearest.detect(faulty, groups=groups, index=times[:650].append(times[:650]))
         assert alarms["series"].tolist() == ["a", "b"]
 
 
 class TestGroups:
     def test_alarms_of_each_series_are_those_that_it_has_alone(self, nearest, faulty):
-        together = nearest.detect(np.concatenate([faulty, faulty]), np.repeat([7, 3], 1300))
+        together = nearest.detect(np.concatenate([faulty, faulty]), groups=np.repeat([7, 3], 1300))
         alone = nearest.detect(faulty)
         assert together["series"].tolist() == [7, 7, 3, 3]
         np.testing.assert_array_equal(together["start"], np.concatenate([alone["start"], alone["start"] + 1300]))

@@ -35,13 +35,20 @@ class TestFit:
         X = 1e6 + deviation * np.array([[-1.0], [1.0]] * 4)
         assert (ChannelScaling.fit(X).scale[0] == 1.0) == constant
 
-    def test_values_too_large_for_a_variance_are_refused_by_channel(self):
+    def test_values_too_large_for_a_mean_are_refused_by_channel(self):
         message = (
-            r"^channel 1 of X has values up to 1e\+300, too large for a variance in double precision\. Rescale the "
+            r"^channel 1 of X has values up to 1e\+308, too large for a mean in double precision\. Rescale the "
             r"channel, for example by its unit\.$"
         )
         with pytest.raises(ValueError, match=message):
-            ChannelScaling.fit(np.array([[0.0, 1e300], [1.0, -1e300]]))
+            ChannelScaling.fit(np.array([[0.0, 1e308], [1.0, -1e308]]))
+
+    @pytest.mark.parametrize("exponent", [-1000, -540, -100, 100, 540, 1000])
+    def test_a_unit_of_any_size_gives_the_same_scaled_rows(self, exponent):
+        """A square of 2^-540 vanishes and one of 2^540 overflows; the unit of a channel must not matter."""
+        X = np.random.default_rng(0).normal(size=(100, 2))
+        expected = ChannelScaling.fit(X)(X)
+        np.testing.assert_array_equal(ChannelScaling.fit(X * 2.0**exponent)(X * 2.0**exponent), expected)
 
 
 class TestCall:

@@ -36,6 +36,9 @@ class AnomalyTransformerDetector(AssociationsMixin):
         Whether the training rows are presumed normal. The scale of each channel's error is the mean of its top 1 %
         training errors; False takes the median of that mean over four quarters of the training rows, so that an anomaly
         in one quarter does not set the scale.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
+        "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
     discrepancy_weight : float or "balanced", default=3.0
         k in the loss ``reconstruction ± k · discrepancy``; 3 is the official code's. "balanced" takes ``reconstruction
         / discrepancy`` of each batch. 0 trains without the discrepancy.
@@ -121,6 +124,7 @@ class AnomalyTransformerDetector(AssociationsMixin):
         anomaly_score: str = "reconstruction",
         smoothing: int = 64,
         clean_training: bool = True,
+        missing: str = "error",
         discrepancy_weight: float | str = 3.0,
         n_layers: int = 2,
         model_size: int = 64,
@@ -137,6 +141,7 @@ class AnomalyTransformerDetector(AssociationsMixin):
         self.anomaly_score = anomaly_score
         self.smoothing = smoothing
         self.clean_training = clean_training
+        self.missing = missing
         self.discrepancy_weight = discrepancy_weight
         self.n_layers = n_layers
         self.model_size = model_size

@@ -11,17 +11,23 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from pyod.models.base import BaseDetector
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from ._compatibility import check_layout, explain_removed_parameters, mark_layout
 from ._detect import DetectMixin
+from ._input import MISSING, Rows, check_return_confidence, read_rows, check_ignored
+from ._one_fit import of_one_fit, twin
+from .exceptions import SlowDeviceWarning, warn
 from .scaling import ChannelScaling
 from .scoring import RowEvidence, SeriesScorer
-from .thresholds import anomaly_probability, fit_threshold, label_confidence
-from .windows import Series, series_borders
+from .thresholds import anomaly_probability, fit_threshold, label_confidence, thresholder_labels
+from .torch_state import plain_torch
+from .windows import Series
 
 __all__ = ["BaseSeriesDetector"]
+
+MAX_SMOOTHING = 100_000  # rows; the moving averages need memory for as many, however short the series
 
 
 class BaseSeriesDetector(DetectMixin, BaseDetector):
@@ -39,12 +45,15 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "window_size": [Interval(Integral, 4, None, closed="left")],
         "clean_training": ["boolean"],
-        "smoothing": [Interval(Integral, 1, None, closed="left")],
+        "smoothing": [Interval(Integral, 1, MAX_SMOOTHING, closed="both")],
+        "missing": [StrOptions(set(MISSING))],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), HasMethods(["fit", "predict"])],
         "device": [str, torch.device],
     }
 
     window_size: int
+    missing: str
+    _fitted_parameters: dict[str, Any]  # of the last fit; those of the constructor may have changed since
     contamination: float | Any
     device: str | torch.device
 
@@ -69,10 +78,11 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
 
     # Fitting
 
-    def fit(self, X: ArrayLike, y: Any = None, groups: ArrayLike | None = None) -> BaseSeriesDetector:
+    def fit(self, X: ArrayLike, y: Any = None, *, groups: ArrayLike | None = None) -> BaseSeriesDetector:
         """Fit the detector on a series and score its rows.
 
-        A fit that fails or is interrupted leaves the detector unchanged.
+        A fit that fails or is interrupted leaves the detector unchanged. A thread that scores meanwhile gets the scores
+        of the fit before.
 
         Parameters
         ----------
@@ -93,65 +103,49 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
             If a parameter or X cannot be used. The message says what to change.
         TrainingError
             If the training loss becomes NaN or infinite.
+
+        Warns
+        -----
+        TimeGapWarning
+            If X is a DataFrame whose times are not evenly spaced.
+        TrainingWarning
+            If the network hardly describes the series.
         """
-        before = vars(self).copy()
-        try:
-            self._fit(X, groups)
-        except BaseException:  # KeyboardInterrupt, too: half a fit mixes two detectors
-            self.__dict__ = before
-            raise
+        fitted = twin(self)
+        fitted._fit(X, y, groups)
+        # One assignment, so another thread reads one fit or the other. A parameter may have been set meanwhile.
+        self.__dict__ = vars(fitted) | self.get_params(deep=False)
         return self
 
-    def _fit(self, X: ArrayLike, groups: ArrayLike | None) -> None:
+    def _fit(self, X: ArrayLike, y: Any, groups: ArrayLike | None) -> None:
         self._validate_params()
+        for name, value in self.get_params(deep=False).items():
+            setattr(self, name, plain_number(value))
+        self._fitted_parameters = self.get_params(deep=False)
         self._check_parameters_together()
-        rows, borders = self._check_series(X, groups, self.window_size, reset=True)
-        self.scaling_ = ChannelScaling.fit(rows)
-        series = Series(self.scaling_(rows), borders)
-        self.scorer_, self.decision_scores_, evidence = self._fit_scorer(series, self._resolve_device())
-        self._fit_detection(evidence, borders)
+        check_ignored(y, self.window_size)
+        rows = read_rows(self, X, groups, window_size=self.window_size, missing=self.missing, reset=True)
+        device = self._resolve_device()
+        self.scaling_ = ChannelScaling.fit(rows.values)
+        series = Series(self.scaling_(rows.values), rows.borders, self._masked(rows))
+        with plain_torch(device):
+            self.scorer_, self.decision_scores_, evidence = self._fit_scorer(series, device)
+        self._fit_detection(evidence, rows.borders)
         self._classes = 2
         self._process_decision_scores()
 
     def _check_parameters_together(self) -> None:
         """Raise ValueError where parameters contradict each other."""
 
-    def _check_series(
-        self, X: ArrayLike, groups: ArrayLike | None, window_size: int, *, reset: bool
-    ) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
-        """X as a floating-point array, not copied if it is one, and the borders of its series."""
-        if not reset and self.n_features_in_ == 1 and np.ndim(X) == 1:
-            X = np.asarray(X).reshape(-1, 1)
-        try:
-            rows: NDArray[np.floating] = validate_data(
-                self, X, reset=reset, dtype=[np.float64, np.float32], ensure_min_samples=2
-            )
-        except ValueError as error:
-            same = "" if reset else ", with the channels of fit in the same order"
-            raise ValueError(
-                f"X is not a series that can be used. {error}\nPass finite numbers of shape (n_rows, n_channels), "
-                f"rows in time order{same}. Fill or drop missing values first."
-            ) from error
-        names = None if groups is None else np.asarray(groups)
-        if names is not None and names.shape != (len(rows),):
-            raise ValueError(f"groups has shape {names.shape} but X has {len(rows)} rows; give one entry per row.")
-        borders = series_borders(len(rows), names)
-        shortest = int(np.diff(borders).min())
-        if shortest < window_size:
-            which = "X has" if groups is None else "the shortest series in groups has"
-            raise ValueError(
-                f"{which} {shortest} rows (n_samples={shortest}) but window_size is {window_size}. Pass a longer "
-                f"series or a window_size of at most {shortest} (at most {max(shortest // 2, 1)} is advisable: a "
-                "series should hold several windows). In cross-validation every fold must hold a window."
-            )
-        return rows, borders
+    def _masked(self, rows: Rows) -> NDArray[np.bool_] | None:
+        """Cells whose errors do not count."""
+        return rows.missing if self._fitted_parameters["missing"] == "mask" else None
 
     def _resolve_device(self) -> torch.device:
-        name = self.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
+        if self.device == "auto":
+            return _automatic_device()
         try:
-            return torch.empty(0, device=name).cpu().to(name).device  # there and back: "meta" stores no numbers
+            return _usable(self.device)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(
                 f"device={self.device!r} cannot be used here ({error}). Use 'auto', 'cpu' or a device torch can see."
@@ -171,10 +165,12 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
     def _scaled_series(self, X: ArrayLike, groups: ArrayLike | None) -> Series:
         """Rows to score, validated and scaled as in `fit`."""
         check_is_fitted(self, "scorer_")
-        rows, borders = self._check_series(X, groups, self.scorer_.settings.window_size, reset=False)
-        return Series(self.scaling_(rows), borders)
+        fitted = self._fitted_parameters
+        rows = read_rows(self, X, groups, window_size=fitted["window_size"], missing=fitted["missing"], reset=False)
+        return Series(self.scaling_(rows.values), rows.borders, self._masked(rows))
 
-    def decision_function(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+    @of_one_fit
+    def decision_function(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]:
         """Anomaly score of each row of X, which are presumed new.
 
         Use `decision_function`, `predict` and `predict_proba` on new unseen rows only, and not on the training rows:
@@ -205,10 +201,12 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         ValueError
             If X does not fit the detector.
         """
-        series = self._scaled_series(X, groups)
-        return self.scorer_.score(series, self._resolve_device())
+        series, device = self._scaled_series(X, groups), self._resolve_device()
+        with plain_torch(device):
+            return self.scorer_.score(series, device)
 
-    def explain(self, X: ArrayLike, groups: ArrayLike | None = None) -> Bunch:
+    @of_one_fit
+    def explain(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> Bunch:
         """Score of each row and the parts it is made of.
 
         Parameters
@@ -233,11 +231,13 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
             neighbors)) / (1 + w)) ** 2 - 1`` with both roots' arguments at least 0.05 and ``w = clip((n_training_rows
             + n_earlier_rows) / window_size - 5, 0, 1)``, three times that without `clean_training`.
         """
-        series = self._scaled_series(X, groups)
-        return self.scorer_.explain(series, self._resolve_device())
+        series, device = self._scaled_series(X, groups), self._resolve_device()
+        with plain_torch(device):
+            return self.scorer_.explain(series, device)
 
+    @of_one_fit
     def predict(
-        self, X: ArrayLike, return_confidence: bool = False, groups: ArrayLike | None = None
+        self, X: ArrayLike, return_confidence: bool = False, *, groups: ArrayLike | None = None
     ) -> NDArray[np.int_] | tuple[NDArray[np.int_], NDArray[np.float64]]:
         """Label of each row of X, which are presumed new.
 
@@ -255,11 +255,13 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         confidence : ndarray of shape (n_rows,)
             Only with ``return_confidence=True``.
         """
-        scores = self.decision_function(X, groups)
+        check_return_confidence(return_confidence)
+        scores = self.decision_function(X, groups=groups)
         labels = self._label(scores)
         return (labels, self._confidence(scores, labels)) if return_confidence else labels
 
-    def predict_confidence(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+    @of_one_fit
+    def predict_confidence(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]:
         """Probability that a row keeps its label if the training rows are drawn again.
 
         Parameters
@@ -277,14 +279,16 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         Perini, Vercruyssen and Davis, "Quantifying the confidence of anomaly detectors in their example-wise
         predictions", ECML PKDD 2020.
         """
-        scores = self.decision_function(X, groups)
+        scores = self.decision_function(X, groups=groups)
         return self._confidence(scores, self._label(scores))
 
+    @of_one_fit
     def predict_proba(
         self,
         X: ArrayLike,
         method: Literal["linear", "unify"] = "linear",
         return_confidence: bool = False,
+        *,
         groups: ArrayLike | None = None,
     ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Probability of each row to be normal and to be an anomaly.
@@ -311,15 +315,44 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         """
         if method not in ("linear", "unify"):
             raise ValueError(f"method={method!r} does not turn scores into probabilities; use 'linear' or 'unify'.")
-        scores = self.decision_function(X, groups)
+        check_return_confidence(return_confidence)
+        scores = self.decision_function(X, groups=groups)
         anomalous = anomaly_probability(scores, self.decision_scores_, method)
         probabilities = np.column_stack([1 - anomalous, anomalous])
         return (probabilities, self._confidence(scores, self._label(scores))) if return_confidence else probabilities
 
     def _label(self, scores: NDArray[np.float64]) -> NDArray[np.int_]:
         if self.thresholder_ is not None:
-            return np.asarray(self.thresholder_.predict(scores)).astype(int).ravel()
+            return thresholder_labels(self.thresholder_.predict(scores.copy()), len(scores), "predict")
         return (scores > self.threshold_).astype(int)
 
     def _confidence(self, scores: NDArray[np.float64], labels: NDArray[np.int_]) -> NDArray[np.float64]:
         return label_confidence(scores, labels, self.decision_scores_, self.contamination_)
+
+
+def plain_number(value: Any) -> Any:
+    """Python's own number for one of numpy's or of another library: those overflow, or torch refuses them."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value) if isinstance(value, Real) else value
+
+
+def _usable(name: str | torch.device) -> torch.device:
+    """The device of this name; an error of torch's if it cannot hold numbers."""
+    return torch.empty(0, device=name).cpu().to(name).device  # there and back: "meta" stores no numbers
+
+
+def _automatic_device() -> torch.device:
+    """A CUDA device if there is one that can be used, else the CPU."""
+    if torch.cuda.is_available():
+        try:
+            return _usable("cuda")
+        except (RuntimeError, AssertionError) as error:  # in a process that was forked from one with CUDA, for example
+            warn(
+                f"device='auto' found a CUDA device that cannot be used here ({error}). The CPU computes. In worker "
+                "processes, use the start method 'spawn' or 'forkserver' for the device, or device='cpu'.",
+                SlowDeviceWarning,
+            )
+    return torch.device("cpu")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +11,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ._input import group_names, row_labels
+from ._one_fit import of_one_fit
 from .alarms import Alarm, AlarmFinder, channel_shares, direction_of
 from .scoring import RowEvidence, SeriesScorer
 from .thresholds import ScoreTail
+from .torch_state import plain_torch
 from .windows import Series
 
 __all__ = ["DetectMixin"]
@@ -32,14 +34,13 @@ class DetectMixin:
     training_borders_: NDArray[np.intp]
     thresholder_: Any
     contamination_: float
-    clean_training: bool
     n_features_in_: int
 
     if TYPE_CHECKING:
 
         def _scaled_series(self, X: ArrayLike, groups: ArrayLike | None) -> Series: ...
         def _resolve_device(self) -> torch.device: ...
-        def decision_function(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]: ...
+        def decision_function(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]: ...
 
     def _fit_detection(self, evidence: RowEvidence, borders: NDArray[np.intp]) -> None:
         """Fit the tails of the training scores, and what turns evidence into alarms."""
@@ -48,11 +49,12 @@ class DetectMixin:
         self.alarm_finder_ = AlarmFinder.fit(evidence, borders, settings.window_size, settings.smoothing)
         self.training_evidence_, self.training_borders_ = evidence, borders
 
+    @of_one_fit
     def detect(
         self,
         X: ArrayLike | None,
-        groups: ArrayLike | None = None,
         *,
+        groups: ArrayLike | None = None,
         false_alarms_per: float | None = None,
         follow_drift: bool = True,
         merge: int | None = None,
@@ -153,9 +155,11 @@ class DetectMixin:
         else:
             series = self._scaled_series(X, groups)
             borders = series.borders
-        labels = _row_labels(X, index, borders)
+        labels = row_labels(X, index, borders)
         if X is not None:
-            evidence = self.scorer_.evidence(series, self._resolve_device())
+            device = self._resolve_device()
+            with plain_torch(device):
+                evidence = self.scorer_.evidence(series, device)
         level = self._level(false_alarms_per)
         found = self.alarm_finder_.find(evidence, borders, level, follow=follow_drift, merge=merge)
         directions = [direction_of(evidence, alarm) for alarm in found]
@@ -167,9 +171,10 @@ class DetectMixin:
         alarms = [alarm for alarm, _ in kept]
         fixed = evidence
         if alarms and X is not None:
-            fixed = self.scorer_.without_past().evidence(series, self._resolve_device())
+            with plain_torch(device):
+                fixed = self.scorer_.without_past().evidence(series, device)
         ongoing = self.alarm_finder_.ongoing(fixed, borders, level, alarms)
-        names = None if groups is None else np.asarray(groups)
+        names = None if groups is None else group_names(groups, int(borders[-1]))
         return self._table(evidence, alarms, [way for _, way in kept], ongoing, labels, names)
 
     def _level(self, false_alarms_per: float | None) -> float:
@@ -178,7 +183,7 @@ class DetectMixin:
         if false_alarms_per is not None:
             _check("false_alarms_per", false_alarms_per, Real, 1)
             return tail.threshold_per(float(false_alarms_per))
-        if self.clean_training or self.thresholder_ is not None:
+        if self.scorer_.settings.clean_training or self.thresholder_ is not None:
             return self.alarm_finder_.level
         return float(np.quantile(tail.scores, 1 - self.contamination_))
 
@@ -189,7 +194,7 @@ class DetectMixin:
         directions: list[str],
         ongoing: list[bool],
         labels: pd.Index | None,
-        groups: NDArray[Any] | None,
+        groups: pd.Series | None,
     ) -> pd.DataFrame:
         starts = np.array([alarm.start for alarm in alarms], dtype=np.int64)
         ends = np.array([alarm.end for alarm in alarms], dtype=np.int64)
@@ -199,7 +204,7 @@ class DetectMixin:
         if labels is not None:
             columns |= {"start_time": labels[starts], "end_time": labels[ends - 1]}
         if groups is not None:
-            columns["series"] = groups[starts]
+            columns["series"] = groups.iloc[starts].to_numpy()
         columns |= {
             "peak": np.array([alarm.peak for alarm in alarms], dtype=np.int64),
             "score": scores,
@@ -211,7 +216,8 @@ class DetectMixin:
         }
         return pd.DataFrame(columns)
 
-    def p_values(self, X: ArrayLike, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+    @of_one_fit
+    def p_values(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]:
         """Probability that a normal row scores at least as high, for each row of X.
 
         Conformal as far as the training scores reach, and extrapolated above. Pass them to
@@ -227,11 +233,12 @@ class DetectMixin:
         p_values : ndarray of shape (n_rows,)
             In (0, 1]. Neighbouring rows share windows, so their p-values are not independent.
         """
-        scores = self.decision_function(X, groups)
+        scores = self.decision_function(X, groups=groups)
         p_values: NDArray[np.float64] = self.score_tail_.p_value(scores)
         return p_values
 
-    def check_threshold(self, X: ArrayLike, groups: ArrayLike | None = None) -> pd.DataFrame:
+    @of_one_fit
+    def check_threshold(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> pd.DataFrame:
         """Asked and seen share of rows above a threshold, on rows that are known to be normal.
 
         Parameters
@@ -245,7 +252,7 @@ class DetectMixin:
             ``asked``: shares 0.05, 0.01, 0.001. ``threshold``: for this share. ``expected`` and ``seen``: numbers of
             rows above it. Far more than expected means that normal behaviour has changed since `fit`.
         """
-        scores = self.decision_function(X, groups)
+        scores = self.decision_function(X, groups=groups)
         thresholds = [self.score_tail_.threshold(share) for share in CHECKED_SHARES]
         return pd.DataFrame(
             {
@@ -261,22 +268,3 @@ def _check(name: str, value: Any, kind: type, least: float) -> None:
     if not isinstance(value, kind) or isinstance(value, bool) or not least <= value < np.inf:  # type: ignore[operator]
         what = "an integer" if kind is Integral else "a number"
         raise ValueError(f"{name}={value!r} cannot be used; expected {what} of at least {least}.")
-
-
-def _row_labels(X: Any, index: ArrayLike | None, borders: NDArray[np.intp]) -> pd.Index | None:
-    """Label of each row, such as its time: `index`, or else that of a DataFrame unless it merely counts the rows."""
-    if index is None:
-        index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
-        if index is None or isinstance(index, pd.RangeIndex):
-            return None
-    labels, n_rows = pd.Index(index), int(borders[-1])
-    if len(labels) != n_rows:
-        raise ValueError(f"index has {len(labels)} entries but X has {n_rows} rows; give one entry per row.")
-    for begin, end in pairwise(borders):
-        part = labels[begin:end]
-        if part.hasnans or not (part.is_monotonic_increasing and part.is_unique):
-            raise ValueError(
-                "index does not increase from row to row, so the rows are not in time order. Sort X by its index, drop "
-                "repeated times, or pass a plain array."
-            )
-    return labels

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 
 from ._base import BaseSeriesDetector
-from .exceptions import ShortSeriesWarning
+from .exceptions import ShortSeriesWarning, warn
 from .scoring import NEIGHBORS, RowEvidence, ScoreSettings, SeriesScorer
 from .windows import Series
 
@@ -47,6 +46,9 @@ class NearestWindowsDetector(BaseSeriesDetector):
     clean_training : bool, default=True
         Whether the training rows are presumed normal; see `contamination`. With False, the exclusion zone is five
         windows to each side, so that a long anomaly is not its own neighbour.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
+        "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
     contamination : float or object, default=0.1
         Share of rows above the threshold, in (0, 0.5]: with `clean_training`, at most this share of new normal rows;
         without, of the training rows, as in PyOD. Or a thresholder object such as PyThresh's.
@@ -117,6 +119,7 @@ class NearestWindowsDetector(BaseSeriesDetector):
         max_windows: int = 4096,
         smoothing: int = 64,
         clean_training: bool = True,
+        missing: str = "error",
         contamination: float | Any = 0.1,
         device: str = "auto",
     ) -> None:
@@ -125,6 +128,7 @@ class NearestWindowsDetector(BaseSeriesDetector):
         self.max_windows = max_windows
         self.smoothing = smoothing
         self.clean_training = clean_training
+        self.missing = missing
         self.contamination = contamination
         self.device = device
 
@@ -144,12 +148,11 @@ class NearestWindowsDetector(BaseSeriesDetector):
         scorer, training_scores, evidence = SeriesScorer.fit(None, series, self._score_settings(), device)
         assert scorer.neighbors is not None
         if not scorer.neighbors.training.leaves_neighbors:
-            warnings.warn(
+            warn(
                 f"The training series is too short: with window_size={self.window_size}, some windows have fewer than "
                 f"n_neighbors={self.n_neighbors} training windows that do not overlap them. Training windows are "
                 "compared with themselves, so decision_scores_ and threshold_ are too low. Use a longer series, a "
                 "smaller window_size or fewer n_neighbors.",
                 ShortSeriesWarning,
-                stacklevel=4,
             )
         return scorer, training_scores, evidence

@@ -27,6 +27,8 @@ from .windows import Series, held_out_rows
 __all__ = ["AssociationsMixin", "BaseNetworkDetector", "PeriodsMixin"]
 
 LARGEST_SEED = np.iinfo(np.int32).max
+MAX_LAYERS = 100  # a mistyped number would otherwise fill the memory before any error
+MAX_MODEL_SIZE = 4096
 
 
 class BaseNetworkDetector(BaseSeriesDetector):
@@ -37,8 +39,8 @@ class BaseNetworkDetector(BaseSeriesDetector):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSeriesDetector._parameter_constraints,
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "model_size": [Interval(Integral, 2, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, MAX_LAYERS, closed="both")],
+        "model_size": [Interval(Integral, 2, MAX_MODEL_SIZE, closed="both")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -167,7 +169,7 @@ class AssociationsMixin(BaseNetworkDetector):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseNetworkDetector._parameter_constraints,
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, MAX_MODEL_SIZE, closed="both")],
         "discrepancy_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"balanced"})],
         "anomaly_score": [StrOptions({RECONSTRUCTION, RECONSTRUCTION_PLUS_DISCREPANCY})],
     }
@@ -179,7 +181,8 @@ class AssociationsMixin(BaseNetworkDetector):
     def _check_parameters_together(self) -> None:
         super()._check_parameters_together()
         if self.model_size % self.n_heads:
-            divisor = max(heads for heads in range(1, self.n_heads + 1) if self.model_size % heads == 0)
+            largest = min(self.n_heads, self.model_size)
+            divisor = next(heads for heads in range(largest, 0, -1) if self.model_size % heads == 0)
             raise ValueError(
                 f"n_heads={self.n_heads} does not divide model_size={self.model_size}: every head has an equal share "
                 f"of the features. Use a divisor, for example {divisor}."

@@ -43,6 +43,9 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         at least five windows away, so that a long anomaly is not its own neighbour, and the distance counts three times
         as much as the reconstruction. The other two scores then take the scale of each channel's error from the median
         of four quarters of the training rows.
+    missing : {"error", "interpolate", "mask"}, default="error"
+        What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
+        "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
     discrepancy_weight : float or "balanced", default="balanced"
         k in the loss ``reconstruction ± k · discrepancy``. "balanced" takes ``reconstruction / discrepancy`` of each
         batch, so that both terms have the same size; the official code has 3. 0 trains no associations. The
@@ -148,6 +151,7 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         anomaly_score: str = "reconstruction*neighbors",
         smoothing: int = 64,
         clean_training: bool = True,
+        missing: str = "error",
         discrepancy_weight: float | str = "balanced",
         n_periods: int = 3,
         n_layers: int = 2,
@@ -165,6 +169,7 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         self.anomaly_score = anomaly_score
         self.smoothing = smoothing
         self.clean_training = clean_training
+        self.missing = missing
         self.discrepancy_weight = discrepancy_weight
         self.n_periods = n_periods
         self.n_layers = n_layers

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .metrics._events import find_events
 from .nn.networks import AssociatingNetwork
+from .torch_state import plain_torch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -273,7 +274,7 @@ class AnomalyScoreDisplay:
                     f"alarms=True, but {type(detector).__name__} has no method detect. Pass a DataFrame of alarms, or "
                     "a detector of timesad."
                 )
-            alarms = detector.detect(X, groups)
+            alarms = detector.detect(X, groups=groups)
         return cls.from_predictions(
             detector.decision_function(X) if groups is None else detector.decision_function(X, groups=groups),
             threshold=getattr(detector, "threshold_", None),
@@ -500,12 +501,12 @@ class AssociationDisplay:
         return cls(associations=_associations(network, window), row=row, first_row=first_row).plot(axes)
 
 
-@torch.inference_mode()
 def _associations(network: AssociatingNetwork, window: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     """Associations of the last layer, (time, time) each, averaged over heads and complementary masks."""
-    hidden = network.masks if len(network.masks) else None
-    x = torch.from_numpy(window).to(network.masks.device)[None]  # (1, time, channel)
-    last = network.associations(x.expand(max(len(network.masks), 1), -1, -1), hidden)[-1]
+    hidden, device = network.masks if len(network.masks) else None, network.masks.device
+    with plain_torch(device), torch.inference_mode():
+        x = torch.from_numpy(window).to(device)[None]  # (1, time, channel)
+        last = network.associations(x.expand(max(len(network.masks), 1), -1, -1), hidden)[-1]
     named = {"S": last.series, "P": last.priors[0]}
     return {name: association.mean(dim=(0, 1)).cpu().numpy() for name, association in named.items()}
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 __all__ = [
     "ExtrapolationWarning",
+    "FileFormatError",
+    "IgnoredGroupsWarning",
     "IncompatiblePickleError",
     "PeriodFallbackWarning",
     "ShortSeriesWarning",
+    "SlowDeviceWarning",
+    "TimeGapWarning",
     "TimesadWarning",
     "TrainingError",
+    "TrainingWarning",
+    "warn",
 ]
 
 
@@ -28,9 +37,38 @@ class ExtrapolationWarning(TimesadWarning):
     """A threshold lies far beyond the training scores; few independent scores support it."""
 
 
+class IgnoredGroupsWarning(TimesadWarning):
+    """The argument y, which is ignored, looks like names of series."""
+
+
+class TimeGapWarning(TimesadWarning):
+    """The rows are not evenly spaced in time."""
+
+
+class SlowDeviceWarning(TimesadWarning):
+    """``device="auto"`` found an accelerator that cannot be used; the processor computes."""
+
+
+class TrainingWarning(TimesadWarning):
+    """Training ended with a network that hardly describes the series."""
+
+
 class TrainingError(RuntimeError):
     """Training failed: a loss or a reconstruction became NaN or infinite."""
 
 
 class IncompatiblePickleError(RuntimeError):
     """The pickle was written by a version of timesad with another layout."""
+
+
+class FileFormatError(ValueError):
+    """The file is no detector that this version can load."""
+
+
+def warn(message: str, category: type[TimesadWarning]) -> None:
+    """Issue a warning at the line that called this package."""
+    package, level = __name__.partition(".")[0], 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -156,7 +156,7 @@ class TrainingWindows:
         else:
             segments = earlier.segments(self.max_windows)
         for channel in range(windows.values.shape[1]):
-            rows = RowDistances(windows, signed=signed)
+            rows = RowDistances(windows, channel, signed=signed)
             for starts, differences in self._differences(windows, channel, device, segments):
                 rows.add(starts, differences)
             yield rows.distances()
@@ -186,7 +186,7 @@ class TrainingWindows:
         half_width = self.zone_windows(half_width)
         zone = self.exclusion_zone(windows, half_width) if half_width else None
         for channel in range(windows.values.shape[1]):
-            rows = [RowDistances(windows, signed=True) for _ in range(1 if zone is None else 2)]
+            rows = [RowDistances(windows, channel, signed=True) for _ in range(1 if zone is None else 2)]
             for starts, found in self._self_differences(windows, channel, device, zone):
                 for one, differences in zip(rows, found, strict=True):
                     one.add(starts, differences)
@@ -229,7 +229,7 @@ class TrainingWindows:
         n_neighbors = min(self.n_neighbors, len(training))
         for number, batch in enumerate(Segment.without_candidates(len(windows)).batches(SEARCH_BATCH)):
             x = windows.channel(channel, batch).to(device)  # (batch, time)
-            half_squares = training.half_squares(x)
+            half_squares = training.half_squares(x, windows.channel_observed(channel, batch))
             nearest = [half_squares.topk(n_neighbors, largest=False).indices]
             if zone is not None:
                 half_squares[zone[number]] = torch.inf
@@ -247,11 +247,12 @@ class TrainingWindows:
             earlier = Candidates.of(windows.channel(channel, segment.candidates), device)
             for batch in segment.batches(SEARCH_BATCH):
                 x = windows.channel(channel, batch).to(device)  # (batch, time)
-                found = [training.nearest(x, n_neighbors)]
+                observed = windows.channel_observed(channel, batch)
+                found = [training.nearest(x, n_neighbors, observed=observed)]
                 counts = segment.counts(batch)
                 if counts[-1]:
                     some = earlier.first(-(-int(counts[-1]) // EARLIER_BLOCK) * EARLIER_BLOCK)
-                    found.append(some.nearest(x, n_neighbors, torch.from_numpy(counts).to(device)))
+                    found.append(some.nearest(x, n_neighbors, torch.from_numpy(counts).to(device), observed=observed))
                 half_squares, neighbors = (torch.cat(one, dim=1) for one in zip(*found, strict=True))
                 if len(found) > 1:
                     order = half_squares.topk(n_neighbors, largest=False).indices  # (batch, neighbour)
@@ -279,16 +280,24 @@ class Candidates(NamedTuple):
         """The first candidates."""
         return Candidates(self.windows[:number], self.half_lengths[:number])
 
-    def half_squares(self, x: Tensor) -> Tensor:
-        """|x - m|² / 2 without |x|² / 2, which is the same for every m: (batch, time) -> (batch, candidate)."""
-        return linear(x, -self.windows, self.half_lengths)
+    def half_squares(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """|x - m|² / 2 without |x|² / 2, which is the same for every m: (batch, time) -> (batch, candidate).
 
-    def nearest(self, x: Tensor, n_neighbors: int, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        With `observed`, (batch, time), the sum is over the rows where it is 1 and not 0.
+        """
+        if observed is None:
+            return linear(x, -self.windows, self.half_lengths)
+        observed, none = observed.to(x.device), torch.zeros_like(self.half_lengths)
+        return linear(observed, self.windows.square() / 2, none) + linear(x * observed, -self.windows, none)
+
+    def nearest(
+        self, x: Tensor, n_neighbors: int, counts: Tensor | None = None, *, observed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Half squares, (batch, neighbour), and windows, (batch, neighbour, time), of the nearest candidates.
 
         With `counts`, (batch,), the first so many candidates count; a half square of infinity marks all others.
         """
-        half_squares = self.half_squares(x)
+        half_squares = self.half_squares(x, observed)
         if counts is not None:
             numbers = torch.arange(len(self), device=x.device)
             half_squares = half_squares.masked_fill(numbers >= counts[:, None], torch.inf)
@@ -303,18 +312,24 @@ class RowDistances:
     ----------
     windows : WindowSet
         The windows, without repeats.
+    channel : int
+        Number of the channel.
     signed : bool
         Whether to average the differences with their signs, too.
     """
 
-    def __init__(self, windows: WindowSet, *, signed: bool) -> None:
+    def __init__(self, windows: WindowSet, channel: int, *, signed: bool) -> None:
         self._offsets = np.arange(windows.window_size)[:, None]
+        self._missing = None if windows.missing is None else windows.missing[:, channel]
         self._signed = signed
         self._row = OverlapAverage(len(windows.values), 2 if signed else 1)
         self._window = np.zeros(len(windows.values), dtype=np.float32)
 
     def add(self, starts: NDArray[np.intp], differences: Tensor) -> None:
         """Add a batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
+        if self._missing is not None:
+            observed = torch.from_numpy(~self._missing[starts[:, None] + self._offsets[:, 0]])  # (batch, time)
+            differences = differences * observed.to(differences.device)[:, None]
         squares = differences.square().mean(dim=1)  # (batch, time)
         columns = [squares, differences.mean(dim=1)] if self._signed else [squares]
         self._row.add(starts, torch.stack(columns, dim=-1).cpu().numpy())

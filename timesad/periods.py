@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .exceptions import PeriodFallbackWarning
+from .exceptions import PeriodFallbackWarning, warn
 from .windows import Series
 
 __all__ = ["find_periods", "mean_spectrum"]
@@ -111,12 +110,11 @@ def find_periods(series: Series, window_size: int, n_periods: int) -> tuple[NDAr
     if len(found) < n_periods:
         own = len(found)
         _fill_with_fractions(found, spectrum, segment, window_size, n_periods)
-        warnings.warn(
+        warn(
             f"The spectrum of the training series has {own} peaks at periods of at most window_size={window_size} "
             f"rows, but n_periods={n_periods}. periods_={list(found)} is filled up with fractions of the window. Use "
             "a smaller n_periods or a longer series.",
             PeriodFallbackWarning,
-            stacklevel=6,
         )
     amplitudes = np.array(list(found.values()))
     total = amplitudes.sum()

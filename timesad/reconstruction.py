@@ -237,6 +237,7 @@ class ReconstructionScorer:
         errors = average_over_windows(batches, positions, len(series), series.n_channels, signed=True)
         if not np.isfinite(errors.mean).all():
             raise FloatingPointError("the network reconstructs rows as NaN or infinity")
+        errors = errors.without(series.missing)
         n_blocks = 1 if clean_training else CONTAMINATED_BLOCKS
         scorer = cls(
             network,
@@ -282,7 +283,7 @@ class ReconstructionScorer:
         windows = series.windows(self.network.window.window_size, self.stride)
         batches = window_errors(self.network, windows, device, with_discrepancy=with_discrepancy)
         errors = average_over_windows(batches, self.positions, len(series), series.n_channels, signed=with_local)
-        return self.parts(errors, series, by_channel=by_channel, with_local=with_local)
+        return self.parts(errors.without(series.missing), series, by_channel=by_channel, with_local=with_local)
 
     def parts(
         self, errors: RowErrors, series: Series, *, by_channel: bool = False, with_local: bool = False

@@ -51,22 +51,28 @@ class WindowErrors(NamedTuple):
 
 
 @torch.inference_mode()
-def batch_errors(network: ReconstructionNetwork, x: Tensor, *, with_discrepancy: bool) -> tuple[Tensor, Tensor | None]:
+def batch_errors(
+    network: ReconstructionNetwork, x: Tensor, missing: Tensor | None = None, *, with_discrepancy: bool
+) -> tuple[Tensor, Tensor | None]:
     """Row minus reconstruction, (batch, time, channel), and discrepancy, (batch, time, prior), of a batch of windows.
 
     The network runs once for each complementary mask. A row's deviation comes from the pass that hides it: the network
-    predicts the row from its context and cannot copy it. The discrepancy is the mean over the passes.
+    predicts the row from its context and cannot copy it. The discrepancy is the mean over the passes. Missing cells,
+    (batch, time, channel), are hidden in every pass.
     """
     deviation = torch.zeros_like(x)
     discrepancies = []
     for hidden in [mask.expand(len(x), -1) for mask in network.masks] or [None]:
+        counted = 1.0 if hidden is None else hidden[..., None]
+        unseen = hidden
+        if missing is not None:
+            unseen = missing if hidden is None else missing | hidden[..., None]
         if with_discrepancy:
-            output = network(x, hidden)
+            output = network(x, unseen)
             reconstruction = output.reconstruction
             discrepancies.append(output.discrepancy)
         else:
-            reconstruction = network.reconstruct(x, hidden)
-        counted = 1.0 if hidden is None else hidden[..., None]
+            reconstruction = network.reconstruct(x, unseen)
         deviation += (x - reconstruction) * counted
     return deviation, torch.stack(discrepancies).mean(dim=0) if discrepancies else None
 
@@ -92,15 +98,16 @@ def window_errors(
     errors : WindowErrors
     """
 
-    def run(x: Tensor) -> dict[str, Tensor]:
-        deviation, discrepancy = batch_errors(network, x, with_discrepancy=with_discrepancy)
+    def run(x: Tensor, missing: Tensor | None) -> dict[str, Tensor]:
+        deviation, discrepancy = batch_errors(network, x, missing, with_discrepancy=with_discrepancy)
         output = {"deviation": deviation}
         return output if discrepancy is None else output | {"discrepancy": discrepancy}
 
     recorded = Recorded(run)
     with network.frozen():
         for starts, x in windows.batches(SCORING_BATCH):
-            yield WindowErrors(starts, **recorded(send(x, device)))
+            missing = windows.batch_missing(starts)
+            yield WindowErrors(starts, **recorded(send(x, device), None if missing is None else send(missing, device)))
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,15 @@ class RowErrors(NamedTuple):
     geometric_mean: NDArray[np.float32]
     closeness: NDArray[np.float32]
     deviation: NDArray[np.float32]
+
+    def without(self, missing: NDArray[np.bool_] | None) -> RowErrors:
+        """The same errors, but none in missing cells, (n_rows, n_channels); None changes nothing."""
+        if missing is None:
+            return self
+        mean, geometric_mean = self.mean.copy(), self.geometric_mean.copy()
+        mean[missing], geometric_mean[missing] = 0.0, ERROR_FLOOR
+        deviation = np.where(missing, np.float32(0.0), self.deviation) if self.deviation.shape[1] else self.deviation
+        return self._replace(mean=mean, geometric_mean=geometric_mean, deviation=deviation)
 
     def as_unseen(self, held_out: NDArray[np.bool_]) -> RowErrors:
         """Errors of training rows, had the network not been trained on them.

@@ -54,23 +54,29 @@ class ChannelScaling:
         Raises
         ------
         ValueError
-            If the variance of a channel overflows.
+            If the sum of a channel overflows.
         """
         # Relative to the first row, so that the mean of a constant channel is exact.
         first = X[0].astype(np.float64)
-        center, variance = first.copy(), np.zeros(X.shape[1])
-        with np.errstate(over="ignore", invalid="ignore"):  # an overflow raises below
+        largest = np.zeros(X.shape[1])
+        with np.errstate(over="ignore"):  # an overflow raises below
             for rows in _chunks(X):
-                center += (rows - first).sum(axis=0) / len(X)
-            for rows in _chunks(X):
-                variance += ((rows - center) ** 2).sum(axis=0) / len(X)
-        if not np.isfinite(variance).all():
-            channel = int(np.flatnonzero(~np.isfinite(variance))[0])
+                np.maximum(largest, np.abs(rows - first).max(axis=0), out=largest)
+            overflows = ~np.isfinite(largest * len(X))
+        if overflows.any():
+            channel = int(np.argmax(overflows))
             raise ValueError(
                 f"channel {channel} of X has values up to {np.abs(X[:, channel]).max():.3g}, too large for a "
-                "variance in double precision. Rescale the channel, for example by its unit."
+                "mean in double precision. Rescale the channel, for example by its unit."
             )
-        deviation = np.sqrt(variance)
+        # In a unit in which squares neither overflow nor vanish. A power of two rounds nothing.
+        unit = np.exp2(np.frexp(largest)[1].clip(-1022, 1023))
+        center, variance = first.copy(), np.zeros(X.shape[1])
+        for rows in _chunks(X):
+            center += (rows - first).sum(axis=0) / len(X)
+        for rows in _chunks(X):
+            variance += (((rows - center) / unit) ** 2).sum(axis=0) / len(X)
+        deviation = unit * np.sqrt(variance)
         constant = deviation <= RELATIVE_ROUNDING * np.abs(center)
         return cls(center, np.where(constant, 1.0, deviation))
 

@@ -292,7 +292,8 @@ class SeriesScorer:
         if self.neighbors is not None:
             distance, by_channel = self.neighbors.explain(series, device)
             explained.update(neighbors=distance, neighbors_by_channel=by_channel)
-        return Bunch(score=self.join(parts, distance, self._weight(series)), **explained)
+        score = self.join(parts, distance, self._weight(series))
+        return Bunch(score=score.copy(), **explained)  # of one part, it is that part
 
     def join(
         self, parts: ReconstructionParts | None, distance: NDArray[np.float64] | None, weight: NDArray[np.float64]

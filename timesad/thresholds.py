@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,10 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import erf
 from scipy.stats import binom, genpareto
 
-from .exceptions import ExtrapolationWarning
+from .exceptions import ExtrapolationWarning, warn
 from .windows import runs
 
-__all__ = ["ScoreTail", "anomaly_probability", "fit_threshold", "label_confidence"]
+__all__ = ["ScoreTail", "anomaly_probability", "fit_threshold", "label_confidence", "thresholder_labels"]
 
 INDEPENDENT_WINDOWS = 2  # windows between excesses that count as independent: their windows share no row
 TAIL_SHARE = 0.2  # of the scores; above their quantile the tail is extrapolated
@@ -166,11 +165,10 @@ class ScoreTail:
     def _warn_if_far(self, asked: str, beyond_start: float, beyond_rows: float) -> None:
         few = self.n_independent < FEW_INDEPENDENT and beyond_start > FAR_BEYOND_START
         if few or beyond_rows > FAR_BEYOND_ROWS:
-            warnings.warn(
+            warn(
                 f"{asked} is extrapolated from {len(self.scores)} training rows with {self.n_independent} independent "
                 "peaks. The threshold is a rough guess, and rather too high. Fit on a longer series, or ask for less.",
                 ExtrapolationWarning,
-                stacklevel=5,  # who called `detect` or `p_values`
             )
 
     def p_value(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -228,11 +226,35 @@ def fit_threshold(
         threshold = float(np.percentile(scores, 100 * (1 - share))) if tail is None else tail.threshold(share)
         return threshold, (scores > threshold).astype(int), None
     thresholder = deepcopy(contamination)
-    thresholder.fit(scores)
-    labels = np.asarray(thresholder.labels_).astype(int).ravel()
+    thresholder.fit(scores.copy())  # it may write into them
+    labels = thresholder_labels(getattr(thresholder, "labels_", None), len(scores), "labels_")
     # Some thresholders give labels and no number. PyOD then stores the share of anomalies; so do we.
-    threshold = float(thresholder.thresh_) if thresholder.thresh_ else float(labels.mean())
+    found = getattr(thresholder, "thresh_", None)
+    threshold = float(found) if found else float(labels.mean())
+    if not np.isfinite(threshold):
+        raise ValueError(
+            f"contamination={contamination!r} found the threshold {threshold}; expected a number. Use another "
+            "thresholder or a share."
+        )
     return threshold, labels, thresholder
+
+
+def thresholder_labels(labels: Any, n_rows: int, source: str) -> NDArray[np.int_]:
+    """Labels that a thresholder gave, (n_rows,), int.
+
+    Raises
+    ------
+    ValueError
+        If they are not 0 or 1, one for each row.
+    """
+    given = None if labels is None else np.asarray(labels).ravel()
+    if given is None or len(given) != n_rows or not np.isin(given, (0, 1)).all():
+        what = "nothing" if given is None else f"{len(given)} values such as {given[:3].tolist()}"
+        raise ValueError(
+            f"the thresholder in contamination gave {what} as {source}; expected 0 or 1 for each of {n_rows} scores. "
+            "Use another thresholder, such as PyThresh's, or a share."
+        )
+    return given.astype(int)
 
 
 def anomaly_probability(

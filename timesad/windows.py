@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -28,15 +29,15 @@ __all__ = [
 ]
 
 
-def series_borders(n_rows: int, groups: NDArray[np.generic] | None) -> NDArray[np.intp]:
+def series_borders(n_rows: int, groups: NDArray[np.generic] | pd.Series | None) -> NDArray[np.intp]:
     """Row numbers where one series ends and the next begins, with 0 and `n_rows` at the ends.
 
     Parameters
     ----------
     n_rows : int
         Number of rows.
-    groups : ndarray of shape (n_rows,) or None
-        Series of each row; the rows of one series are contiguous. None means one series.
+    groups : ndarray or Series of shape (n_rows,), or None
+        Name of each row's series, of any hashable type; the rows of one series are contiguous. None means one series.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def series_borders(n_rows: int, groups: NDArray[np.generic] | None) -> NDArray[n
     Raises
     ------
     ValueError
-        If a series appears in two places.
+        If a series appears in two places, or a name cannot be compared.
 
     Examples
     --------
@@ -57,14 +58,17 @@ def series_borders(n_rows: int, groups: NDArray[np.generic] | None) -> NDArray[n
     """
     if groups is None:
         return np.array([0, n_rows], dtype=np.intp)
-    changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
-    borders = np.concatenate([[0], changes, [n_rows]]).astype(np.intp)
-    firsts = groups[borders[:-1]]
-    names, counts = np.unique(firsts, return_counts=True)
-    if len(names) < len(firsts):
-        scattered = names[counts > 1].tolist()[0]
+    try:
+        codes, names = pd.factorize(groups)
+    except TypeError as error:  # of a list, for example
+        raise ValueError(f"groups has names that cannot be compared ({error}). Use numbers or strings.") from error
+    borders = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1, [n_rows]]).astype(np.intp)
+    places = np.bincount(codes[borders[:-1]])
+    if places.max() > 1:
+        scattered = names[int(np.argmax(places > 1))]
+        scattered = scattered.item() if isinstance(scattered, np.generic) else scattered
         raise ValueError(
-            f"groups has the series {scattered!r} in {counts.max()} separate places; the rows of one series must stand "
+            f"groups has the series {scattered!r} in {places.max()} separate places; the rows of one series must stand "
             "together, in time order. Sort X and groups by series first."
         )
     return borders
@@ -201,6 +205,8 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
         First row of each window.
     window_size : int
         Rows in a window.
+    missing : ndarray of bool, shape (n_rows, n_channels), or None, default=None
+        Cells whose errors do not count.
 
     Notes
     -----
@@ -216,10 +222,17 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
     torch.Size([2, 10, 3])
     """
 
-    def __init__(self, values: NDArray[np.float32], starts: NDArray[np.intp], window_size: int) -> None:
+    def __init__(
+        self,
+        values: NDArray[np.float32],
+        starts: NDArray[np.intp],
+        window_size: int,
+        missing: NDArray[np.bool_] | None = None,
+    ) -> None:
         self.values = values
         self.starts = starts
         self.window_size = window_size
+        self.missing = missing
         self._offsets = np.arange(window_size)
 
     def __len__(self) -> int:
@@ -235,6 +248,19 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
         rows = self.starts[indices][:, None] + self._offsets
         return torch.from_numpy(self.values[rows, channel])  # (batch, time)
 
+    def batch_missing(self, starts: NDArray[np.intp]) -> Tensor | None:
+        """Missing cells of the windows that begin at `starts`, (n_starts, window_size, n_channels), or None."""
+        if self.missing is None:
+            return None
+        return torch.from_numpy(self.missing[starts[:, None] + self._offsets])
+
+    def channel_observed(self, channel: int, indices: slice) -> Tensor | None:
+        """1 where a channel of the windows at `indices` is not missing, (n_indices, window_size), or None."""
+        if self.missing is None:
+            return None
+        rows = self.starts[indices][:, None] + self._offsets
+        return torch.from_numpy(~self.missing[rows, channel]).float()
+
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self.batch([index])[0], torch.zeros(())
 
@@ -244,7 +270,7 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
     def thinned(self, at_most: int) -> WindowSet:
         """At most `at_most` of these windows, evenly spaced."""
         kept = np.linspace(0, len(self) - 1, min(len(self), at_most)).round().astype(np.intp)
-        return WindowSet(self.values, self.starts[kept], self.window_size)
+        return WindowSet(self.values, self.starts[kept], self.window_size, self.missing)
 
     def batches(self, batch_size: int) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
         """Yield the first rows and the windows of each batch, in order."""
@@ -263,6 +289,8 @@ class Series:
         The scaled rows.
     borders : ndarray of shape (n_series + 1,)
         Output of `series_borders`.
+    missing : ndarray of bool, shape (n_rows, n_channels), or None, default=None
+        Cells whose values are interpolated and whose errors do not count.
 
     Examples
     --------
@@ -275,6 +303,7 @@ class Series:
 
     values: NDArray[np.float32]
     borders: NDArray[np.intp]
+    missing: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -286,7 +315,7 @@ class Series:
 
     def windows(self, window_size: int, stride: int) -> WindowSet:
         """Windows that together contain every row; see `window_starts`."""
-        return WindowSet(self.values, window_starts(self.borders, window_size, stride), window_size)
+        return WindowSet(self.values, window_starts(self.borders, window_size, stride), window_size, self.missing)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks import paano
 from benchmarks.contract import SEMI_SUPERVISED, UNSUPERVISED, Settings, Setup
+from benchmarks.devices import own_generator
 from benchmarks.measure import measure
 from benchmarks.methods import METHODS
 from benchmarks.paano import (
@@ -21,7 +22,6 @@ from benchmarks.paano import (
     view_patches,
 )
 from tests.benchmarks.sines import N_ROWS, TRAIN_ROWS, noisy_sine, target, with_anomaly
-from timesad.training.net import own_generator
 
 WINDOW = 16
 TINY = {"window": WINDOW, "n_iterations": 4, "batch_size": 32}

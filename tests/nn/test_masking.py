@@ -16,8 +16,7 @@ def test_every_row_is_hidden_by_exactly_one_mask(window_size, patch_size, n_mask
 
 
 def test_training_masks_hide_their_share_in_whole_patches():
-    torch.manual_seed(0)
-    hidden = random_patch_mask(200, 96, 8, 4, torch.device("cpu"))
+    hidden = random_patch_mask(200, 96, 8, 4, torch.Generator().manual_seed(0))
     assert (hidden.sum(dim=1) == 24).all()
     assert (hidden.reshape(200, 12, 8).float().std(dim=2) == 0).all()
     assert len({tuple(row.tolist()) for row in hidden}) > 50

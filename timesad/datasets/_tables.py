@@ -5,15 +5,24 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import reprlib
+import unicodedata
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+LINE_BREAKS = "\n\r"
+BYTE_ORDER_MARK = "\ufeff"
+START_CHARACTERS = 4096  # enough to find the first character that is not blank
+CELLS = reprlib.Repr()  # an unclosed quote makes a cell of many lines
+CELLS.maxstring = 80  # characters of a cell in a message
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,19 @@ class Table:
         Finite numbers.
     texts : dict of str to list of str
         Text columns by name, one entry per row.
+    first_line : int
+        Line of the first row in the file. The other rows follow without blank lines.
     """
 
     path: Path
     columns: tuple[str, ...]
     values: NDArray[np.float64]  # (row, column)
     texts: dict[str, list[str]]
+    first_line: int
+
+    def where(self, index: int) -> str:
+        """Row, counted from 1, and line in the file of one index of `values`."""
+        return f"row {index + 1} (line {self.first_line + index})"
 
 
 def is_number(cell: str) -> bool:
@@ -91,14 +107,19 @@ def iterate_rows(path: Path, delimiter: str) -> Iterator[Row]:
     try:
         with _open_text(path) as stream:
             reader = csv.reader(stream, delimiter=delimiter)
-            for cells in reader:
-                if not cells:
-                    blank = blank or reader.line_num
-                elif blank:
-                    raise ValueError(f"{path}: line {blank} is blank but rows follow. Fill it in or remove it.")
-                else:
-                    yield Row(reader.line_num, cells)
-    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+            try:
+                for cells in reader:
+                    if not cells:
+                        blank = blank or reader.line_num
+                    elif blank:
+                        raise ValueError(f"{path}: line {blank} is blank but rows follow. Fill it in or remove it.")
+                    else:
+                        yield Row(reader.line_num, cells)
+            except csv.Error as error:
+                raise ValueError(
+                    f"{path}: line {reader.line_num} cannot be read: {error}. The file is damaged or is not CSV."
+                ) from error
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
         kind = "gzip-compressed text" if path.suffix == ".gz" else "text in UTF-8"
         raise ValueError(f"{path} cannot be read as {kind}: {error}. It is damaged or of another type.") from error
 
@@ -112,6 +133,32 @@ def _open_text(path: Path) -> TextIO:
     if path.suffix == ".gz":
         return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
     return path.open(encoding="utf-8-sig", newline="")
+
+
+def first_character(path: Path) -> str:
+    """First character of a file that is not blank.
+
+    Parameters
+    ----------
+    path : Path
+        The file, plain or gzip-compressed.
+
+    Returns
+    -------
+    str
+        One character. Empty if the file begins with blanks only, or cannot be read as text.
+    """
+    with suppress(OSError, EOFError, zlib.error, ValueError), _open_text(path) as stream:
+        return stream.read(START_CHARACTERS).lstrip()[:1]
+    return ""
+
+
+def _control_character(text: str, allowed: str) -> str | None:
+    """First control character or byte order mark that is not allowed."""
+    if text.isprintable():
+        return None
+    refused = (c for c in text if (unicodedata.category(c) == "Cc" or c == BYTE_ORDER_MARK) and c not in allowed)
+    return next(refused, None)
 
 
 def parse_header(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
@@ -132,13 +179,20 @@ def parse_header(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If all cells are numbers, or if a name is missing or occurs twice.
+        If all cells are numbers, or if a name is missing, occurs twice or holds a control character
+        other than a tab or a line break.
     """
     if all(is_number(cell) for cell in cells):
         raise ValueError(
             f"{path}: the first line holds only numbers ({', '.join(cells[:3])}, …), but it must name the columns. "
             "Add a header line."
         )
+    for position, cell in enumerate(cells):
+        if control := _control_character(cell, allowed="\t" + LINE_BREAKS):
+            raise ValueError(
+                f"{path}: the name of column {position + 1}, {CELLS.repr(cell)}, holds the control character "
+                f"{control!r}. Remove it from the first line."
+            )
     names = tuple(cell.strip() for cell in cells)
     names = (names[0] or "index", *names[1:])
     for position, name in enumerate(names):
@@ -176,7 +230,8 @@ def read_table(
         If the file does not exist.
     ValueError
         If a text column is missing, if there are no rows, if a row is longer or shorter than the
-        header, or if a numeric cell is not a finite number.
+        header, if a cell holds a control character other than a tab, or if a numeric cell is not a
+        finite number.
     """
     rows = iterate_rows(path, delimiter)
     if header is None:
@@ -189,19 +244,33 @@ def read_table(
             raise ValueError(f"{path} has no column {name!r}. Its columns are: {', '.join(header)}.")
     texts: dict[str, list[str]] = {name: [] for name in text_columns}
     numeric = [position for position, name in enumerate(header) if name not in texts]
-    flat, n_rows = array("d"), 0
+    flat, n_rows, first_line = array("d"), 0, 0
     for n_rows, row in enumerate(rows, start=1):
         if len(row.cells) != len(header):
             raise ValueError(
                 f"{path}: row {n_rows} (line {row.line}) has {len(row.cells)} cells, but the header has {len(header)}."
             )
+        _refuse_control_characters(path, n_rows, row, header)
         flat.extend(_numbers(path, n_rows, row, header, numeric))
+        first_line = first_line or row.line
         for name, column in texts.items():
             column.append(row.cells[header.index(name)])
     if not n_rows:
         raise ValueError(f"{path} has no rows. Expected one line of numbers for every timestamp.")
     values = np.array(flat, dtype=np.float64).reshape(n_rows, len(numeric))  # (row, column)
-    return Table(path, tuple(header[position] for position in numeric), values, texts)
+    return Table(path, tuple(header[position] for position in numeric), values, texts, first_line)
+
+
+def _refuse_control_characters(path: Path, index: int, row: Row, header: Sequence[str]) -> None:
+    """`float` and `str.strip` differ in the control characters that they skip, so no cell may hold one."""
+    if "".join(row.cells).isprintable():
+        return
+    for name, cell in zip(header, row.cells, strict=True):
+        if control := _control_character(cell, allowed="\t"):
+            raise ValueError(
+                f"{_where(path, index, row, name)}: {CELLS.repr(cell)} holds the control character {control!r}. "
+                "Remove it."
+            )
 
 
 def _numbers(path: Path, index: int, row: Row, header: Sequence[str], numeric: Sequence[int]) -> list[float]:
@@ -213,16 +282,26 @@ def _numbers(path: Path, index: int, row: Row, header: Sequence[str], numeric: S
         # A finite sum has finite terms only, and is faster than a check of each term.
         if math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers)):
             return numbers
-    for position in numeric:
-        cell = row.cells[position].strip()
-        where = f"{path}: column {header[position]!r}, row {index} (line {row.line})"
-        if not cell:
-            raise ValueError(f"{where}: the cell is blank. Fill in missing values or leave out the row.")
-        if not is_number(cell):
-            raise ValueError(f"{where}: {cell!r} is not a number (with a decimal point). Leave out columns of text.")
-        if not math.isfinite(float(cell)):
-            raise ValueError(f"{where}: {cell!r} is not finite. Fill in missing values or leave out the row.")
-    raise AssertionError("a row was refused, but each of its cells is a finite number")
+    return [_number(row.cells[position], _where(path, index, row, header[position])) for position in numeric]
+
+
+def _number(cell: str, where: str) -> float:
+    shown = CELLS.repr(cell.strip())
+    if not cell.strip():
+        raise ValueError(f"{where}: the cell is blank. Fill in missing values or leave out the row.")
+    try:
+        number = float(cell)
+    except ValueError:
+        raise ValueError(
+            f"{where}: {shown} is not a number (with a decimal point). Leave out columns of text."
+        ) from None
+    if not math.isfinite(number):
+        raise ValueError(f"{where}: {shown} is not finite. Fill in missing values or leave out the row.")
+    return number
+
+
+def _where(path: Path, index: int, row: Row, name: str) -> str:
+    return f"{path}: column {CELLS.repr(name)}, row {index} (line {row.line})"
 
 
 def column_of(table: Table, name: str) -> NDArray[np.float64]:
@@ -304,7 +383,7 @@ def without_columns(table: Table, names: Sequence[str]) -> Table:
     if not kept:
         raise ValueError(f"{table.path} has no channel: beside time and label there must be a numeric column.")
     values = np.ascontiguousarray(table.values[:, kept])  # (row, column)
-    return Table(table.path, tuple(table.columns[position] for position in kept), values, table.texts)
+    return replace(table, columns=tuple(table.columns[position] for position in kept), values=values)
 
 
 def timestamps_of(table: Table, name: str) -> NDArray[np.datetime64]:

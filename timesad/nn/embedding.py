@@ -15,11 +15,11 @@ __all__ = ["WindowEmbedding", "sinusoids"]
 def sinusoids(length: int, model_size: int) -> Tensor:
     """Sine and cosine codes of the position (Vaswani et al., 2017, section 3.5), of shape (length, model_size)."""
     position = torch.arange(length)[:, None]  # (time, 1)
-    rate = torch.exp(torch.arange(0, model_size, 2) * (-math.log(10_000.0) / model_size))  # (model_size / 2,)
-    codes = torch.zeros(length, model_size)
+    rate = torch.exp(torch.arange(0, model_size, 2).float() * (-math.log(10_000.0) / model_size))  # (model_size / 2,)
+    codes = torch.zeros(length, model_size, dtype=torch.float32)
     codes[:, 0::2] = torch.sin(position * rate)
     codes[:, 1::2] = torch.cos(position * rate)[:, : model_size // 2]
-    return codes
+    return codes.to(torch.get_default_dtype())
 
 
 class WindowEmbedding(nn.Module):

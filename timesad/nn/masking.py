@@ -8,8 +8,10 @@ from torch import Tensor
 __all__ = ["complementary_masks", "random_patch_mask"]
 
 
-def random_patch_mask(batch: int, window_size: int, patch_size: int, n_masks: int, device: torch.device) -> Tensor:
-    """Hide a random share ``1 / n_masks`` of the patches of each window.
+def random_patch_mask(
+    batch: int, window_size: int, patch_size: int, n_masks: int, generator: torch.Generator
+) -> Tensor:
+    """Hide a random share ``1 / n_masks`` of the patches of each window; drawn on the CPU, the same for all devices.
 
     Returns
     -------
@@ -18,7 +20,7 @@ def random_patch_mask(batch: int, window_size: int, patch_size: int, n_masks: in
     """
     n_patches = -(-window_size // patch_size)
     n_hidden = max(1, round(n_patches / n_masks))
-    order = torch.rand(batch, n_patches, device=device).argsort(dim=1)  # (batch, patch)
+    order = torch.rand(batch, n_patches, generator=generator, dtype=torch.float32).argsort(dim=1)  # (batch, patch)
     hidden = order < n_hidden
     return hidden.repeat_interleave(patch_size, dim=1)[:, :window_size]
 

@@ -180,7 +180,10 @@ class ReconstructionNetwork(nn.Module, ABC):
 
     def embed(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Embedded visible rows, (batch, time, model_size), and the mean and scale of each window."""
-        visible = torch.ones_like(x[..., :1]) if hidden is None else (~hidden)[..., None].to(x.dtype)
+        if hidden is None:
+            visible = torch.ones_like(x[..., :1])
+        else:
+            visible = (~(hidden if hidden.dim() == x.dim() else hidden[..., None])).to(x.dtype)
         if self.window.normalize:
             mean, scale = window_statistics(x, visible)
         else:
@@ -207,8 +210,8 @@ class ReconstructionNetwork(nn.Module, ABC):
         ----------
         x : Tensor of shape (batch, time, channel)
             Scaled windows.
-        hidden : Tensor of bool, shape (batch, time), default=None
-            Rows that the network must not see.
+        hidden : Tensor of bool, shape (batch, time) or (batch, time, channel), default=None
+            Rows or cells that the network must not see.
         route : callable
             Multiplies the gradients of the discrepancy with respect to S and P; see `timesad.nn.minimax`.
         """
@@ -233,12 +236,12 @@ class ReconstructionNetwork(nn.Module, ABC):
                     stack.enter_context(block.frozen())
             yield
 
-    def random_mask(self, batch: int) -> Tensor | None:
-        """Random rows to hide in a training batch, (batch, time); None if nothing is hidden."""
+    def random_mask(self, batch: int, generator: torch.Generator) -> Tensor | None:
+        """Random rows to hide in a training batch, (batch, time), on the CPU; None if nothing is hidden."""
         settings = self.window
         if not settings.n_masks:
             return None
-        return random_patch_mask(batch, settings.window_size, settings.patch_rows, settings.n_masks, self.masks.device)
+        return random_patch_mask(batch, settings.window_size, settings.patch_rows, settings.n_masks, generator)
 
     def fixed_mask(self, batch: int) -> Tensor | None:
         """Rows to hide in a validation batch: the complementary masks in turn, (batch, time)."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.utils.data import RandomSampler
 from ..accelerator import Recorded, repeatable_convolutions, send
 from ..exceptions import TrainingError
 from ..nn.networks import ReconstructionNetwork
+from ..torch_state import Building, plain_torch
 from ..windows import Series, WindowSet, chronological_split
 from .callbacks import ProgressBar, StopEarly, TrainingStopped
 from .objective import MinimaxObjective, Phase
@@ -41,6 +42,8 @@ class MinimaxNet(NeuralNet):
     ----------
     phases : sequence of Phase
         The steps on each batch.
+    generator : torch.Generator
+        Where the rows to hide are drawn from.
 
     The other parameters are those of `skorch.NeuralNet`. The module is a `ReconstructionNetwork`, the criterion a
     `MinimaxObjective`.
@@ -51,19 +54,21 @@ class MinimaxNet(NeuralNet):
     ``train_reconstruction``, ``valid_reconstruction`` and, with associations, ``train_discrepancy_<phase>``.
     """
 
-    def __init__(self, *args: Any, phases: tuple[Phase, ...], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, phases: tuple[Phase, ...], generator: torch.Generator, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.phases = phases
+        self.generator = generator
         self._recorded_descend = Recorded(self._descend)
         self._recorded_validate = Recorded(self._validate)
 
     def train_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
         """Take one optimiser step for each phase."""
         self._set_training(True)
-        return self._recorded_descend(send(batch[0], self.device))
+        hidden = self.module_.random_mask(len(batch[0]), self.generator)
+        hidden = None if hidden is None else send(hidden, self.device)
+        return self._recorded_descend(send(batch[0], self.device), hidden)
 
-    def _descend(self, x: Tensor) -> dict[str, Tensor]:
-        hidden = self.module_.random_mask(len(x))
+    def _descend(self, x: Tensor, hidden: Tensor | None) -> dict[str, Tensor]:
         parts: dict[str, Tensor] = {}
         for phase in self.phases:
             self.optimizer_.zero_grad(set_to_none=True)
@@ -120,15 +125,6 @@ class MinimaxNet(NeuralNet):
             self.history.record(f"{prefix}_{name}", mean)
 
 
-@contextmanager
-def own_generator(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed torch's generators inside the block, and restore their states after it."""
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        yield
-
-
 def adam_settings(device: torch.device) -> dict[str, bool]:
     """Settings of Adam: recordable by CUDA graphs, and on a processor one pass over each weight."""
     return {"capturable": device.type == "cuda", "fused": device.type == "cpu"}
@@ -174,12 +170,12 @@ def train_network(
     seed: int,
     verbose: int,
 ) -> tuple[ReconstructionNetwork, list[dict[str, float]]]:
-    """Build a network and train it, reproducibly and without changing the global generators.
+    """Build a network and train it, reproducibly; the global generators are neither used nor changed.
 
     Parameters
     ----------
     build : callable
-        Returns the network; called with torch's generators seeded.
+        Returns the network; called with a seeded generator for its weights (`timesad.torch_state.Building`).
     series : Series
         Scaled training rows. The last ones are held out; see `TrainingSettings`.
     settings : TrainingSettings
@@ -207,10 +203,9 @@ def train_network(
     TrainingError
         If a loss becomes NaN or infinite.
     """
-    with own_generator(device, seed), repeatable_convolutions():
-        network = build()
-        # Seeded again: the masks do not depend on the number of initial weights.
-        torch.manual_seed(seed)
+    with plain_torch(device), repeatable_convolutions(device):
+        with Building(torch.Generator().manual_seed(seed)):
+            network = build().float()
         net, train = prepare_training(network, series, settings, phases, discrepancy_weight, device, seed, verbose)
         net.notify("on_train_begin", X=train, y=None)
         # skorch's fit would swallow a KeyboardInterrupt and return a half-trained net.
@@ -249,6 +244,7 @@ def prepare_training(
         callbacks.append(("stop_early", stopping))
     if verbose:
         callbacks.append(("progress_bar", ProgressBar(settings.max_epochs)))
+    generator = torch.Generator().manual_seed(seed)  # its own: masks do not depend on the number of initial weights
     order = RandomSampler(
         train,
         num_samples=min(settings.epoch_size, len(train)),
@@ -265,6 +261,8 @@ def prepare_training(
         iterator_train__sampler=order,
         iterator_train__collate_fn=as_fetched,
         iterator_valid__collate_fn=as_fetched,
+        iterator_train__generator=generator,  # a loader draws a number for workers, without any, too
+        iterator_valid__generator=generator,
         train_split=None if valid is None else predefined_split(valid),
         callbacks=callbacks,
         callbacks__train_loss=None,
@@ -273,5 +271,6 @@ def prepare_training(
         verbose=0,
         device=device,
         phases=phases,
+        generator=generator,
     )
     return net.initialize(), train
