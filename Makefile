@@ -38,7 +38,7 @@ $(READY): pyproject.toml setup.cfg constraints.txt $(COMPILED)
 $(OLDEST_READY): pyproject.toml setup.cfg constraints-oldest.txt $(COMPILED)
 	test -x $(OLDEST_BIN)/pip || $(PYTHON) -m venv .venv-oldest
 	$(OLDEST_BIN)/pip install --quiet --disable-pip-version-check -c constraints-oldest.txt \
-		-e '.[benchmarks]' pytest pytest-xdist
+		-e '.[benchmarks]' hypothesis pytest pytest-xdist
 	touch $@
 
 demo: $(READY)

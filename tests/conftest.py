@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from timesad import (
@@ -22,6 +23,24 @@ from timesad import (
 from timesad._base import BaseSeriesDetector
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+settings.register_profile("fast", max_examples=20, deadline=None, derandomize=True, database=None)
+settings.register_profile("all", max_examples=1000, deadline=None, database=None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run slow tests, and many examples of each property")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("all" if config.getoption("--all") else "fast")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--all"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="minutes long: make test-all"))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from ._anomaly_transformer import AnomalyTransformerDetector
 from ._nearest_windows import NearestWindowsDetector
 from ._timesnet import TimesNetDetector
 from ._timesnet_discrepancy import TimesNetDiscrepancyDetector
+from .saving import load
 
 __version__ = "0.2.0.dev0"
 
@@ -13,4 +14,5 @@ __all__ = [
     "TimesNetDetector",
     "TimesNetDiscrepancyDetector",
     "__version__",
+    "load",
 ]

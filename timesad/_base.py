@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
@@ -16,9 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compatibility import check_layout, explain_removed_parameters, mark_layout
 from ._detect import DetectMixin
-from ._input import MISSING, Rows, check_return_confidence, read_rows, check_ignored
+from ._input import MISSING, Rows, check_ignored, check_return_confidence, read_rows
 from ._one_fit import of_one_fit, twin
 from .exceptions import SlowDeviceWarning, warn
+from .saving import save_detector
 from .scaling import ChannelScaling
 from .scoring import RowEvidence, SeriesScorer
 from .thresholds import anomaly_probability, fit_threshold, label_confidence, thresholder_labels
@@ -75,6 +77,27 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickled state; raise `IncompatiblePickleError` for another layout."""
         super().__setstate__(check_layout(type(self), state))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the detector to a file that `timesad.load` reads, without executing anything in it.
+
+        An existing file is replaced once the new one is complete.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; its usual suffix is ``.safetensors``.
+
+        Raises
+        ------
+        TypeError
+            If a parameter is an object, such as a thresholder, or the class is not one of timesad.
+
+        See Also
+        --------
+        timesad.load : The reverse.
+        """
+        save_detector(twin(self), path)
 
     # Fitting
 

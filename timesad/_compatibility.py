@@ -9,7 +9,7 @@ from .exceptions import IncompatiblePickleError
 
 __all__ = ["check_layout", "explain_removed_parameters", "mark_layout", "raise_incompatible"]
 
-LAYOUT = 4  # of the fitted state; raise it when a pickle of an earlier version can no longer score
+LAYOUT = 5  # of the fitted state; raise it when a pickle of an earlier version can no longer score
 LAYOUT_KEY = "_timesad_layout"
 
 DERIVED = "is derived from the data or the window"
