@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from timesad.nn.association import SIGMA_GAIN, SIGMA_SHIFT
+from timesad.nn.precision import constant_dtype
 
 __all__ = ["GridPrior", "jensen_shannon"]
 
@@ -42,7 +43,7 @@ class GridPrior(nn.Module):
         self.window_size = window_size
         self.periods = tuple(int(period) for period in periods)
         self.widths_per_head = 2 * len(self.periods)
-        dtype = torch.get_default_dtype()
+        dtype = constant_dtype()
         self.register_buffer("weights", torch.as_tensor(weights, dtype=dtype), persistent=False)
         position = torch.arange(window_size)
         for index, period in enumerate(self.periods):

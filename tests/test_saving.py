@@ -218,7 +218,9 @@ class TestFilesThatCannotBeLoaded:
 
     def test_a_newer_format_says_what_to_do(self, saved, tmp_path):
         path = rewritten(saved, tmp_path, lambda content: content.update(format=FORMAT + 1))
-        with pytest.raises(FileFormatError, match=rf"format {FORMAT + 1}, and this version reads up to {FORMAT}.*newer"):
+        with pytest.raises(
+            FileFormatError, match=rf"format {FORMAT + 1}, and this version reads up to {FORMAT}.*newer"
+        ):
             timesad.load(path)
 
     @pytest.mark.parametrize("file_format", [0, -1, None, "1", 1.0, True, []])

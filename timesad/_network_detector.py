@@ -28,7 +28,7 @@ __all__ = ["AssociationsMixin", "BaseNetworkDetector", "PeriodsMixin"]
 
 LARGEST_SEED = np.iinfo(np.int32).max
 MAX_LAYERS = 100  # a mistyped number would otherwise fill the memory before any error
-MAX_MODEL_SIZE = 4096
+MAX_MODEL_SIZE = 1024
 
 
 class BaseNetworkDetector(BaseSeriesDetector):

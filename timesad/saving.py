@@ -7,11 +7,11 @@ parameters and the fitted state. A value in it is a number, a string, a list, or
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -43,27 +43,25 @@ FORMAT = 1  # raise it when an older version cannot load the file; every format 
 ENTRY = "timesad"  # of the metadata
 KIND = "kind"  # key of a node of the tree
 
-# Kinds of nodes that are objects, with the arguments of their constructors. No other class is ever created.
-CLASSES: dict[str, tuple[type, tuple[str, ...]]] = {
-    cls.__name__: (cls, getattr(cls, "_fields", None) or tuple(one.name for one in dataclasses.fields(cls)))
-    for cls in (
-        AlarmFinder,
-        ChannelCalibration,
-        ChannelScaling,
-        ChannelScorer,
-        HorizonScorer,
-        NeighborScorer,
-        PositionCalibration,
-        ReconstructionScorer,
-        RowEvidence,
-        ScoreSettings,
-        ScoreTail,
-        SeriesScorer,
-        TailCalibration,
-        TrainingWindows,
-    )
-}
-CLASSES["WindowSet"] = (WindowSet, ("values", "starts", "window_size", "missing"))
+# Kinds of nodes that are objects. No other class is ever created.
+STORED: tuple[type, ...] = (
+    AlarmFinder,
+    ChannelCalibration,
+    ChannelScaling,
+    ChannelScorer,
+    HorizonScorer,
+    NeighborScorer,
+    PositionCalibration,
+    ReconstructionScorer,
+    RowEvidence,
+    ScoreSettings,
+    ScoreTail,
+    SeriesScorer,
+    TailCalibration,
+    TrainingWindows,
+    WindowSet,
+)
+CLASSES = {stored.__name__: (stored, tuple(signature(stored).parameters)) for stored in STORED}
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -311,6 +309,6 @@ class _Decoder:
     def _network(self, node: dict[str, Any]) -> ReconstructionNetwork:
         weights = {name: torch.from_numpy(array) for name, array in self.decode(node["weights"]).items()}
         with plain_torch("cpu"), Building(torch.Generator()):
-            network: ReconstructionNetwork = self._detector._build_network().float()  # type: ignore[attr-defined]
+            network: ReconstructionNetwork = self._detector._build_network().float()
             network.load_state_dict(weights)
         return network.eval()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .minimax import Route
+from .precision import constant_dtype
 from .products import RowLinear
 
 __all__ = [
@@ -46,7 +47,7 @@ def official_sigma(raw: Tensor) -> Tensor:
 
 def squared_distances(time: int, dtype: torch.dtype | None = None, device: torch.device | None = None) -> Tensor:
     """(i - j)² in rows², (time, time)."""
-    position = torch.arange(time, dtype=dtype or torch.get_default_dtype(), device=device)
+    position = torch.arange(time, dtype=dtype or constant_dtype(), device=device)
     return (position[:, None] - position) ** 2
 
 

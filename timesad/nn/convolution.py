@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from .precision import constant_dtype
 from .products import transform
 
 __all__ = ["Convolution", "CroppedConvolution", "SpectralConvolution", "choose_convolution", "convolve_cropped"]
@@ -112,7 +113,7 @@ class SpectralConvolution(nn.Module):
             "synthesis": (waves * multiplicity.repeat(2)[:, None]).T / (rows * columns),
         }
         for name, matrix in parts.items():
-            self.register_buffer(name, matrix.to(torch.get_default_dtype()).contiguous(), persistent=False)
+            self.register_buffer(name, matrix.to(constant_dtype()).contiguous(), persistent=False)
 
     def prepare(self, weight: Tensor) -> Tensor:
         """Kernels by frequency: (out, in, kernel, kernel) -> (in, 2, frequency, out); real and imaginary part."""

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from .precision import constant_dtype
 from .products import row_linear
 
 __all__ = ["WindowEmbedding", "sinusoids"]
@@ -19,7 +20,7 @@ def sinusoids(length: int, model_size: int) -> Tensor:
     codes = torch.zeros(length, model_size, dtype=torch.float32)
     codes[:, 0::2] = torch.sin(position * rate)
     codes[:, 1::2] = torch.cos(position * rate)[:, : model_size // 2]
-    return codes.to(torch.get_default_dtype())
+    return codes.to(constant_dtype())
 
 
 class WindowEmbedding(nn.Module):

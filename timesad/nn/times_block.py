@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .convolution import Convolution, choose_convolution, convolve_cropped
+from .precision import constant_dtype
 
 __all__ = ["InceptionConv2d", "TimesBlock"]
 
@@ -131,7 +132,7 @@ class TimesBlock(nn.Module):
         turns = torch.arange(window_size)[:, None] * torch.tensor(frequencies, dtype=torch.float64) / window_size
         waves = torch.stack([torch.cos(2 * math.pi * turns), torch.sin(2 * math.pi * turns)], dim=-1)
         self._kernels: list[tuple[Kernel, Kernel]] | None = None  # while frozen
-        self.register_buffer("waves", waves.to(torch.get_default_dtype()), persistent=False)  # (time, period, 2)
+        self.register_buffer("waves", waves.to(constant_dtype()), persistent=False)  # (time, period, 2)
 
     def amplitudes(self, x: Tensor) -> Tensor:
         """Mean amplitude over features of each period in each window, shape (batch, period)."""

@@ -1,7 +1,7 @@
-"""Files of a released format that must load for ever: ``python -m tests.expected.saved.write FORMAT`` writes them once.
+"""Files of each released format, which must load for ever: ``python -m tests.expected.saved.write FORMAT``.
 
-Each holds a detector that is fitted on `series`, and ``scores-FORMAT.npz`` its scores of the same rows. Files of a format
-that was released are never written again.
+Each holds a detector that is fitted on `series`, and ``scores-FORMAT.npz`` its scores of the same rows. Files of a
+format that was released are never written again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def detectors():
     return {
         "nearest": NearestWindowsDetector(window_size=16, smoothing=4, clean_training=False),
         "timesnet": TimesNetDetector(**SMALL, n_periods=2),
-        "anomaly-transformer": AnomalyTransformerDetector(**SMALL, n_heads=2, anomaly_score="reconstruction+discrepancy"),
+        "anomaly-transformer": AnomalyTransformerDetector(
+            **SMALL, n_heads=2, anomaly_score="reconstruction+discrepancy"
+        ),
         "flagship": TimesNetDiscrepancyDetector(**SMALL, n_periods=2, contamination=0.05),
     }
 
