@@ -277,6 +277,12 @@ class TestParameters:
         {"model_size": 1},
         {"max_epochs": 0},
         {"batch_size": 0},
+        {"smoothing": 10**8},
+        {"smoothing": 2**62},
+        {"n_layers": 10**9},
+        {"model_size": 10**9},
+        {"use_past": "yes"},
+        {"missing": "drop"},
         {"learning_rate": 0.0},
         {"learning_rate": float("nan")},
         {"learning_rate": float("inf")},
@@ -285,6 +291,8 @@ class TestParameters:
     )
     OF_ASSOCIATIONS = (
         {"n_heads": 0},
+        {"n_heads": 10**9},
+        {"discrepancy_weight": 1e39},
         {"discrepancy_weight": -1.0},
         {"discrepancy_weight": "auto"},
         {"anomaly_score": "best"},

@@ -404,3 +404,13 @@ def test_windows_that_calibrate_are_not_run_again_if_they_are_all(waves, monkeyp
     monkeypatch.setattr("timesad.reconstruction.CALIBRATION_WINDOWS", at_most)
     detector = CountingDetector(window_size=WINDOW, n_periods=2, max_epochs=1, random_state=0).fit(waves)
     assert sum(seen) == len(detector.network_.masks) * sum(expected)
+
+
+class TestArraysOfExplain:
+    def test_no_part_is_another_part_under_a_second_name(self, make_detector, waves):
+        """A caller who changes one must not change another."""
+        parts = make_detector().fit(waves[:, :1]).explain(waves[:, :1])
+        names = sorted(parts)
+        for index, name in enumerate(names):
+            for other in names[index + 1 :]:
+                assert not np.shares_memory(parts[name], parts[other]), (name, other)

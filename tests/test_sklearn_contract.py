@@ -27,7 +27,7 @@ from timesad import (
 from timesad.metrics import get_scorer
 
 DETECTORS = (TimesNetDiscrepancyDetector, TimesNetDetector, AnomalyTransformerDetector, NearestWindowsDetector)
-MOST_PARAMETERS = 17  # of a constructor
+MOST_PARAMETERS = 18  # of a constructor
 
 LABELS = "PyOD labels rows 0 and 1 where scikit-learn's outlier detectors label them 1 and -1"
 ORDER = "the score of a row depends on its place in the series"
@@ -72,7 +72,7 @@ def documented_parameters(detector_class):
 
 @pytest.mark.parametrize("detector_class", DETECTORS)
 class TestConstructor:
-    def test_has_at_most_17_parameters_which_are_keyword_only(self, detector_class):
+    def test_has_at_most_18_parameters_which_are_keyword_only(self, detector_class):
         parameters = signature(detector_class).parameters.values()
         assert 1 <= len(parameters) <= MOST_PARAMETERS
         assert {parameter.kind for parameter in parameters} == {Parameter.KEYWORD_ONLY}
@@ -116,6 +116,7 @@ OTHER_VALUES = {  # each differs from the one that the fixtures have
     "max_windows": 10,
     "anomaly_score": "reconstruction+discrepancy",
     "smoothing": 9,
+    "use_past": False,
     "missing": "mask",
     "clean_training": False,
     "discrepancy_weight": 1.0,

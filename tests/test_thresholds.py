@@ -45,6 +45,43 @@ class TestFitThreshold:
         assert fitted is not given
         assert not hasattr(given, "labels_")
 
+    def test_a_thresholder_that_writes_into_its_input_changes_no_score(self):
+        class Sorting:
+            def fit(self, scores):
+                scores.sort()
+                self.labels_, self.thresh_ = np.zeros(len(scores)), 1.0
+
+        scores = np.array([3.0, 1.0, 2.0])
+        fit_threshold(scores, Sorting())
+        assert scores.tolist() == [3.0, 1.0, 2.0]
+
+    @pytest.mark.parametrize(
+        ("labels", "message"),
+        [
+            (None, "gave nothing as labels_"),
+            ([0.0, np.nan, 1.0], "gave 3 values such as"),
+            ([0, 2, 1], "expected 0 or 1 for each of 3 scores"),
+            ([0, 1], "gave 2 values"),
+            (["a", "b", "c"], "gave 3 values such as"),
+        ],
+    )
+    def test_labels_of_a_thresholder_that_cannot_be_used(self, labels, message):
+        class Wrong:
+            def fit(self, scores):
+                if labels is not None:
+                    self.labels_ = labels
+
+        with pytest.raises(ValueError, match=f"the thresholder in contamination.*{message}"):
+            fit_threshold(np.arange(3.0), Wrong())
+
+    def test_a_threshold_that_is_no_number(self):
+        class Lost:
+            def fit(self, scores):
+                self.labels_, self.thresh_ = np.zeros(len(scores)), np.nan
+
+        with pytest.raises(ValueError, match="found the threshold nan; expected a number"):
+            fit_threshold(np.arange(3.0), Lost())
+
     def test_threshold_of_a_thresholder_without_one_is_the_share_of_anomalies(self):
         assert fit_threshold(np.array([0.0, 1.0, 1.0, 6.0]), Thresholder(None))[0] == 0.25
 

@@ -36,6 +36,9 @@ class AnomalyTransformerDetector(AssociationsMixin):
         Whether the training rows are presumed normal. The scale of each channel's error is the mean of its top 1 %
         training errors; False takes the median of that mean over four quarters of the training rows, so that an anomaly
         in one quarter does not set the scale.
+    use_past : bool, default=True
+        Whether a score depends on all earlier rows of its series in X: what has become typical is subtracted. False
+        scores a row by the rows near it, so that a long series can be scored in chunks.
     missing : {"error", "interpolate", "mask"}, default="error"
         What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
         "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
@@ -124,6 +127,7 @@ class AnomalyTransformerDetector(AssociationsMixin):
         anomaly_score: str = "reconstruction",
         smoothing: int = 64,
         clean_training: bool = True,
+        use_past: bool = True,
         missing: str = "error",
         discrepancy_weight: float | str = 3.0,
         n_layers: int = 2,
@@ -141,6 +145,7 @@ class AnomalyTransformerDetector(AssociationsMixin):
         self.anomaly_score = anomaly_score
         self.smoothing = smoothing
         self.clean_training = clean_training
+        self.use_past = use_past
         self.missing = missing
         self.discrepancy_weight = discrepancy_weight
         self.n_layers = n_layers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -47,6 +48,7 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "window_size": [Interval(Integral, 4, None, closed="left")],
         "clean_training": ["boolean"],
+        "use_past": ["boolean"],
         "smoothing": [Interval(Integral, 1, MAX_SMOOTHING, closed="both")],
         "missing": [StrOptions(set(MISSING))],
         "contamination": [Interval(Real, 0, 0.5, closed="right"), HasMethods(["fit", "predict"])],
@@ -141,9 +143,9 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         return self
 
     def _fit(self, X: ArrayLike, y: Any, groups: ArrayLike | None) -> None:
-        self._validate_params()
         for name, value in self.get_params(deep=False).items():
             setattr(self, name, plain_number(value))
+        self._validate_params()
         self._fitted_parameters = self.get_params(deep=False)
         self._check_parameters_together()
         check_ignored(y, self.window_size)
@@ -202,7 +204,8 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
 
         A score depends on all earlier rows of its series in X, and on at most ``window_size + 4 * smoothing``
         later ones. What happened before in X is less abnormal when it comes again. So pass a series whole or with the
-        rows before it: rows of the training series may stand before new ones and do not count twice.
+        rows before it: rows of the training series may stand before new ones and do not count twice. With
+        ``use_past=False`` a score depends on as many earlier rows as on later ones.
 
         Parameters
         ----------
@@ -359,7 +362,10 @@ def plain_number(value: Any) -> Any:
         return bool(value)
     if isinstance(value, Integral):
         return int(value)
-    return float(value) if isinstance(value, Real) else value
+    if isinstance(value, Real):
+        with suppress(OverflowError):  # the value is then refused as it is
+            return float(value)
+    return value
 
 
 def _usable(name: str | torch.device) -> torch.device:

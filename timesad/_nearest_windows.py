@@ -17,6 +17,8 @@ from .windows import Series
 
 __all__ = ["NearestWindowsDetector"]
 
+LARGEST_INTEGER = np.iinfo(np.int32).max
+
 
 class NearestWindowsDetector(BaseSeriesDetector):
     """Distance of each row's windows to their nearest neighbours: training windows, and earlier windows of the series.
@@ -46,6 +48,10 @@ class NearestWindowsDetector(BaseSeriesDetector):
     clean_training : bool, default=True
         Whether the training rows are presumed normal; see `contamination`. With False, the exclusion zone is five
         windows to each side, so that a long anomaly is not its own neighbour.
+    use_past : bool, default=True
+        Whether a score depends on all earlier rows of its series in X: windows are compared with earlier ones, too, at
+        most `max_windows` of them. False scores a row by the rows near it, so that a long series can be scored in
+        chunks.
     missing : {"error", "interpolate", "mask"}, default="error"
         What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
         "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
@@ -107,8 +113,8 @@ class NearestWindowsDetector(BaseSeriesDetector):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseSeriesDetector._parameter_constraints,
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "max_windows": [Interval(Integral, 1, None, closed="left")],
+        "n_neighbors": [Interval(Integral, 1, LARGEST_INTEGER, closed="both")],
+        "max_windows": [Interval(Integral, 1, LARGEST_INTEGER, closed="both")],
     }
 
     def __init__(
@@ -119,6 +125,7 @@ class NearestWindowsDetector(BaseSeriesDetector):
         max_windows: int = 4096,
         smoothing: int = 64,
         clean_training: bool = True,
+        use_past: bool = True,
         missing: str = "error",
         contamination: float | Any = 0.1,
         device: str = "auto",
@@ -128,6 +135,7 @@ class NearestWindowsDetector(BaseSeriesDetector):
         self.max_windows = max_windows
         self.smoothing = smoothing
         self.clean_training = clean_training
+        self.use_past = use_past
         self.missing = missing
         self.contamination = contamination
         self.device = device
@@ -140,6 +148,7 @@ class NearestWindowsDetector(BaseSeriesDetector):
             self.clean_training,
             n_neighbors=self.n_neighbors,
             max_windows=self.max_windows,
+            uses_past=self.use_past,
         )
 
     def _fit_scorer(

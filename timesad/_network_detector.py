@@ -29,6 +29,7 @@ __all__ = ["AssociationsMixin", "BaseNetworkDetector", "PeriodsMixin"]
 LARGEST_SEED = np.iinfo(np.int32).max
 MAX_LAYERS = 100  # a mistyped number would otherwise fill the memory before any error
 MAX_MODEL_SIZE = 1024
+LARGEST_NUMBER = float(np.finfo(np.float32).max)  # a larger one is infinite where the network computes
 
 
 class BaseNetworkDetector(BaseSeriesDetector):
@@ -43,7 +44,7 @@ class BaseNetworkDetector(BaseSeriesDetector):
         "model_size": [Interval(Integral, 2, MAX_MODEL_SIZE, closed="both")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [Interval(Real, 0, LARGEST_NUMBER, closed="right")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -75,7 +76,9 @@ class BaseNetworkDetector(BaseSeriesDetector):
 
     def _score_settings(self) -> ScoreSettings:
         """How rows are scored."""
-        return ScoreSettings(RECONSTRUCTION, self.window_size, self.smoothing, self.clean_training)
+        return ScoreSettings(
+            RECONSTRUCTION, self.window_size, self.smoothing, self.clean_training, uses_past=self.use_past
+        )
 
     def _phases(self) -> tuple[Phase, ...]:
         """Optimiser steps for each training batch."""
@@ -170,7 +173,7 @@ class AssociationsMixin(BaseNetworkDetector):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseNetworkDetector._parameter_constraints,
         "n_heads": [Interval(Integral, 1, MAX_MODEL_SIZE, closed="both")],
-        "discrepancy_weight": [Interval(Real, 0, None, closed="left"), StrOptions({"balanced"})],
+        "discrepancy_weight": [Interval(Real, 0, LARGEST_NUMBER, closed="both"), StrOptions({"balanced"})],
         "anomaly_score": [StrOptions({RECONSTRUCTION, RECONSTRUCTION_PLUS_DISCREPANCY})],
     }
 
@@ -189,7 +192,7 @@ class AssociationsMixin(BaseNetworkDetector):
             )
 
     def _score_settings(self) -> ScoreSettings:
-        return ScoreSettings(self.anomaly_score, self.window_size, self.smoothing, self.clean_training)
+        return replace(super()._score_settings(), score=self.anomaly_score)
 
     def _discrepancy_weight(self) -> float | str:
         return self.discrepancy_weight

@@ -43,6 +43,10 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         at least five windows away, so that a long anomaly is not its own neighbour, and the distance counts three times
         as much as the reconstruction. The other two scores then take the scale of each channel's error from the median
         of four quarters of the training rows.
+    use_past : bool, default=True
+        Whether a score depends on all earlier rows of its series in X: windows are compared with earlier ones, too, and
+        what has become typical is subtracted from the reconstruction error. False scores a row by the rows near it, so
+        that a long series can be scored in chunks.
     missing : {"error", "interpolate", "mask"}, default="error"
         What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
         "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
@@ -151,6 +155,7 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         anomaly_score: str = "reconstruction*neighbors",
         smoothing: int = 64,
         clean_training: bool = True,
+        use_past: bool = True,
         missing: str = "error",
         discrepancy_weight: float | str = "balanced",
         n_periods: int = 3,
@@ -169,6 +174,7 @@ class TimesNetDiscrepancyDetector(PeriodsMixin, AssociationsMixin):
         self.anomaly_score = anomaly_score
         self.smoothing = smoothing
         self.clean_training = clean_training
+        self.use_past = use_past
         self.missing = missing
         self.discrepancy_weight = discrepancy_weight
         self.n_periods = n_periods

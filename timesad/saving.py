@@ -298,7 +298,8 @@ class _Decoder:
         kind = node[KIND]
         if kind in CLASSES:
             cls, names = CLASSES[kind]
-            return cls(**{name: self.decode(node["fields"][name]) for name in names})
+            fields = node["fields"]  # a field that came later has its default
+            return cls(**{name: self.decode(fields[name]) for name in names if name in fields})
         return self._kinds[kind](node)
 
     def _random_state(self, node: dict[str, Any]) -> np.random.RandomState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from timesad import TimesNetDetector, TimesNetDiscrepancyDetector
-from timesad.exceptions import TrainingError
+from timesad.exceptions import PeriodFallbackWarning, TrainingError, TrainingWarning
 from timesad.nn.minimax import maximise_phase, minimise_phase
 from timesad.training import MinimaxNet, Phase
 
@@ -119,6 +120,28 @@ def test_the_minimax_does_not_change_the_other_scores(X, score, weight):
 def test_a_diverging_loss_raises_an_error_that_names_the_parameter(X):
     with pytest.raises(TrainingError, match=r"became (nan|inf).*Lower learning_rate \(now 1e\+30\)"):
         Plain(**TINY, max_epochs=3, learning_rate=1e30).fit(X)
+
+
+def test_a_network_that_describes_nothing_is_reported(X):
+    """The loss stays finite, so no error is raised; `load_best` keeps an epoch that is as useless as the others."""
+    with pytest.warns(TrainingWarning, match=r"worse than the mean of each window.*Lower learning_rate \(now 20\)"):
+        Plain(**TINY, max_epochs=3, learning_rate=20.0).fit(X)
+
+
+@pytest.mark.parametrize("series", [np.full((300, 1), 7.0), np.random.default_rng(0).normal(size=(300, 2))])
+def test_a_series_that_nothing_can_describe_is_no_fault_of_the_training(series):
+    """A constant and noise: the mean of a window is as good as it gets."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        warnings.simplefilter("ignore", PeriodFallbackWarning)
+        Plain(**TINY, max_epochs=3).fit(series)
+
+
+def test_an_early_stop_is_visible_in_the_history(X):
+    history = Plain(**TINY, max_epochs=50, learning_rate=0.05).fit(X).history_
+    errors = [record["valid_reconstruction"] for record in history]
+    assert [record["epoch"] for record in history] == list(range(1, len(history) + 1))
+    assert len(history) - 1 - int(np.argmin(errors)) == 2  # epochs without a smaller error
 
 
 def test_an_interrupt_stops_fit(X, monkeypatch):

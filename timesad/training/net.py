@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import RandomSampler
 
 from ..accelerator import Recorded, repeatable_convolutions, send
-from ..exceptions import TrainingError
+from ..exceptions import TrainingError, TrainingWarning, warn
 from ..nn.networks import ReconstructionNetwork
 from ..torch_state import Building, plain_torch
 from ..windows import Series, WindowSet, chronological_split
@@ -28,6 +29,9 @@ from .objective import MinimaxObjective, Phase
 __all__ = ["MinimaxNet", "TrainingSettings", "adam_settings", "train_network"]
 
 MONITOR = "valid_reconstruction"
+WORTHLESS = 4.0  # times the error of a window's mean; at most 1.3 on real series, above 13 after divergence
+SMALLEST_ERROR = 0.05  # squared standard deviations of the training series; a calm window has no smaller one at first
+MEAN_WINDOWS = 256  # evenly spaced windows, at most, for the error of their means
 
 
 def as_fetched(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -202,11 +206,18 @@ def train_network(
     ------
     TrainingError
         If a loss becomes NaN or infinite.
+
+    Warns
+    -----
+    TrainingWarning
+        If the network describes the windows worse than their mean does.
     """
     with plain_torch(device), repeatable_convolutions(device):
         with Building(torch.Generator().manual_seed(seed)):
             network = build().float()
-        net, train = prepare_training(network, series, settings, phases, discrepancy_weight, device, seed, verbose)
+        net, train, valid = prepare_training(
+            network, series, settings, phases, discrepancy_weight, device, seed, verbose
+        )
         net.notify("on_train_begin", X=train, y=None)
         # skorch's fit would swallow a KeyboardInterrupt and return a half-trained net.
         with suppress(TrainingStopped):
@@ -219,7 +230,24 @@ def train_network(
         {name: row[name] for name in row if name in kept or name.startswith(("train_", "valid_"))}
         for row in net.history.to_list()
     ]
+    warn_if_worthless(history, train if valid is None else valid, settings)
     return trained, history
+
+
+def warn_if_worthless(history: list[dict[str, float]], windows: WindowSet, settings: TrainingSettings) -> None:
+    """Warn if the smallest error is far above that of a network that returns the mean of each window."""
+    name = MONITOR if MONITOR in history[0] else "train_reconstruction"
+    smallest = min(record[name] for record in history)
+    some = windows.thinned(MEAN_WINDOWS)
+    of_mean = float(some.batch(np.arange(len(some))).var(dim=1, correction=0).mean())
+    if smallest > WORTHLESS * of_mean + SMALLEST_ERROR:
+        warn(
+            f"The network describes the series worse than the mean of each window: its smallest {name} of "
+            f"{len(history)} epochs is {smallest:.3g}, and that of the means {of_mean:.3g}. Scores are hardly of use. "
+            f"Lower learning_rate (now {settings.learning_rate:g}), raise max_epochs (now {settings.max_epochs}), or "
+            "fit on more rows.",
+            TrainingWarning,
+        )
 
 
 def prepare_training(
@@ -231,8 +259,8 @@ def prepare_training(
     device: torch.device,
     seed: int,
     verbose: int,
-) -> tuple[MinimaxNet, WindowSet]:
-    """The initialised skorch net, and the windows to train on; see `train_network`."""
+) -> tuple[MinimaxNet, WindowSet, WindowSet | None]:
+    """The initialised skorch net, the windows to train on, and those held out; see `train_network`."""
     size = network.window.window_size
     early, late = chronological_split(series.borders, size, settings.validation_fraction)
     train = WindowSet(series.values, early, size)
@@ -273,4 +301,4 @@ def prepare_training(
         phases=phases,
         generator=generator,
     )
-    return net.initialize(), train
+    return net.initialize(), train, valid

@@ -1,0 +1,68 @@
+"""A series that is scored in chunks: the same scores, if each chunk comes with the rows around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.chunks import SHIFTED, chunk_scores, differences, reach
+from timesad import NearestWindowsDetector
+
+psutil = pytest.importorskip("psutil", reason="pip install psutil")
+
+N_LONG = 10_000_000
+CHUNK = 100_000
+MEGABYTES = 5
+
+
+@pytest.fixture(scope="module")
+def long_waves():
+    time = np.arange(3000)
+    noise = np.random.default_rng(1).normal(scale=0.1, size=(3000, 2))
+    return np.column_stack([np.sin(2 * np.pi * time / 8), np.cos(2 * np.pi * time / 12)]) + noise
+
+
+class TestChunks:
+    def test_with_the_rows_around_it_a_chunk_scores_as_in_the_whole_series(self, make_detector, waves, long_waves):
+        detector = make_detector(use_past=False, smoothing=6).fit(waves)
+        _, largest, labels = differences(detector, long_waves, reach(detector), 0)
+        assert largest < 1e-4
+        assert labels == 0.0
+
+    def test_with_all_earlier_rows_it_does_so_with_the_past(self, make_detector, waves, long_waves):
+        detector = make_detector(smoothing=6).fit(waves)
+        assert differences(detector, long_waves, None, 0)[1] < 1e-4
+
+    def test_without_them_or_off_the_grid_it_does_not(self, make_detector, waves, long_waves):
+        """Else the two tests above would prove nothing."""
+        detector = make_detector(use_past=False, smoothing=6, window_size=40).fit(waves)
+        assert differences(detector, long_waves, 0, 0)[1] > 0.1
+        assert differences(detector, long_waves, reach(detector), SHIFTED + 1)[1] > 0.01
+
+    def test_every_row_between_the_margins_is_compared_once(self, make_nearest, waves, long_waves):
+        detector = make_nearest(use_past=False).fit(waves)
+        rows = [np.arange(part.start, part.stop) for part, _ in chunk_scores(detector, long_waves, 0, 0)]
+        compared = np.concatenate(rows)
+        assert (np.diff(compared) == 1).all()
+        assert compared[0] == reach(detector)
+        assert compared[-1] > 2600
+
+
+@pytest.mark.slow
+def test_ten_million_rows_need_no_more_memory_and_time_per_row_than_the_first(waves):
+    """Chunk after chunk, each with the rows before it, as a service would score them."""
+    rng = np.random.default_rng(0)
+    detector = NearestWindowsDetector(window_size=16, smoothing=4, max_windows=200, use_past=False).fit(waves)
+    before = np.empty((0, 2))
+    resident = []
+    for begin in range(0, N_LONG, CHUNK):
+        time = np.arange(begin, begin + CHUNK)
+        chunk = np.column_stack([np.sin(2 * np.pi * time / 8), np.cos(2 * np.pi * time / 12)])
+        chunk += rng.normal(scale=0.1, size=chunk.shape)
+        scores = detector.decision_function(np.concatenate([before, chunk]))[len(before) :]
+        assert np.isfinite(scores).all()
+        before = chunk[-reach(detector) :]
+        resident.append(psutil.Process().memory_info().rss / 1e6)
+    assert len(resident) == N_LONG // CHUNK
+    late = resident[len(resident) // 2 :]
+    assert max(late) - resident[len(resident) // 10] < MEGABYTES
