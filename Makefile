@@ -15,14 +15,15 @@ OLDEST_READY := .venv-oldest/.ready
 COMPILED := setup.py $(wildcard timesad/nn/maps/*.[ch])
 
 # One thread per process: the workers use all cores, and further threads would slow them down.
-test test-oldest: export OMP_NUM_THREADS = 1
+test test-all test-oldest: export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-oldest lint types format clean
+.PHONY: help demo test test-all test-oldest lint types format clean
 
 help:
 	@echo 'make demo         fit, score and draw the shipped recording; your own: DATA=my.csv TRAIN_ROWS=5000 OUT=my.png'
 	@echo 'make test         lint, types and all tests (WORKERS=$(WORKERS) processes)'
+	@echo 'make test-all     lint, types, all tests, and the slow ones: thousands of random inputs and damaged files'
 	@echo 'make test-oldest  the tests with the oldest dependencies that the package allows'
 	@echo 'make lint         ruff: rules and formatting'
 	@echo 'make types        mypy'
@@ -48,6 +49,9 @@ demo: $(READY)
 
 test: lint types
 	$(BIN)/pytest -n $(WORKERS)
+
+test-all: lint types
+	$(BIN)/pytest -n $(WORKERS) --all
 
 # Old versions warn about later changes, so warnings are not errors here. The benchmarks need current versions of the
 # other libraries.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from timesad import NearestWindowsDetector, TimesNetDetector, TimesNetDiscrepancyDetector
 from timesad.datasets import load_host_telemetry
@@ -30,7 +31,7 @@ differs.
 
 "Near" rows are the `window_size + 4 * smoothing` rows before a chunk, and as many after it. They are passed with the
 chunk and their scores are dropped. A chunk on the grid begins a multiple of `window_size // 8` rows after the start of
-the series, together with the rows before it.
+the series, together with the rows before it. A slice of a DataFrame has its windows where the whole has them.
 
 | detector | `use_past` | rows around | on the grid | mean difference | largest | other label |
 |---|---|---|---|---|---|---|
@@ -49,7 +50,7 @@ def reach(detector: Any) -> int:
     return -(-(detector.window_size + 4 * detector.smoothing) // stride) * stride
 
 
-def chunk_scores(detector: Any, X: FloatArray, n_before: int | None, shift: int) -> Iterator[tuple[slice, FloatArray]]:
+def chunk_scores(detector: Any, X: Any, n_before: int | None, shift: int) -> Iterator[tuple[slice, FloatArray]]:
     """Rows of each chunk and their scores, with `n_before` rows before the chunk (None is all of them)."""
     n_after = reach(detector)
     stride = detector.window_size // 8
@@ -60,7 +61,7 @@ def chunk_scores(detector: Any, X: FloatArray, n_before: int | None, shift: int)
         yield slice(begin, begin + length), scores[begin - first : begin - first + length]
 
 
-def differences(detector: Any, X: FloatArray, n_before: int | None, shift: int) -> tuple[float, float, float]:
+def differences(detector: Any, X: Any, n_before: int | None, shift: int) -> tuple[float, float, float]:
     """Mean and largest difference of a score from the whole series', and share of labels that differ."""
     whole = detector.decision_function(X)
     found, expected = [], []
@@ -85,11 +86,14 @@ def table() -> str:
                 ("none", 0, ALIGNED),
                 ("near", reach(detector), ALIGNED),
                 ("near", reach(detector), SHIFTED),
+                ("near, DataFrame", reach(detector), SHIFTED),
             ]
             if use_past:
                 cases.append(("all before, near after", None, ALIGNED))
             for what, n_before, shift in cases:
-                mean, largest, labels = differences(detector, new, n_before, shift)
+                mean, largest, labels = differences(
+                    detector, pd.DataFrame(new) if "DataFrame" in what else new, n_before, shift
+                )
                 on_grid = "yes" if shift == ALIGNED else "no"
                 cells = [f"`{name}`", str(use_past), what, on_grid, f"{mean:.2g}", f"{largest:.2g}", f"{labels:.1%}"]
                 lines.append(f"| {' | '.join(cells)} |")

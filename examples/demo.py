@@ -6,7 +6,7 @@ threshold.
 
 Run ``python examples/demo.py``. For a file of your own run ``python examples/demo.py --data my.csv --train-rows 5000
 --out my.png``: one row per time step, one column per channel, and a header. A column of timestamps is recognised; the
-report uses a column ``label`` (0 or 1) if there is one.
+report uses a column of labels (0 or 1) if there is one, named label, anomaly or the like, or as ``--label`` says.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def main() -> None:
     if args.train_rows is not None and args.data is None:
         parser.error("--train-rows needs --data: the shipped recording has a training part of its own")
     try:
-        recording = load(args.data, args.train_rows)
+        recording = load(args.data, args.train_rows, args.label)
         outcomes = run_methods(recording, args.seed, {"max_epochs": args.epochs, "smoothing": args.smoothing})
     except (OSError, ValueError) as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")
@@ -117,6 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, help="CSV file (default: the telemetry that timesad ships)")
     parser.add_argument("--train-rows", type=int, help="number of first rows of --data to fit on (default: half)")
+    parser.add_argument("--label", default="auto", help="column of --data with labels (default: label, anomaly, ...)")
     parser.add_argument("--out", type=Path, default=Path("demo.png"), help="picture to write (default: demo.png)")
     parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default: 0)")
     parser.add_argument("--epochs", type=int, help="epochs at most (default: the detector's)")
@@ -124,11 +125,11 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def load(path: Path | None, train_rows: int | None) -> Bunch:
+def load(path: Path | None, train_rows: int | None, label: str) -> Bunch:
     """The shipped telemetry, or the CSV at `path` with its first `train_rows` rows for fitting."""
     if path is None:
         return load_host_telemetry()
-    recording = load_csv(path, train_size=train_rows)
+    recording = load_csv(path, train_size=train_rows, label=label)
     if recording.train_size is None:
         recording.train_size = len(recording.data) // 2
     n_rows = len(recording.data)

@@ -35,7 +35,7 @@ other = clone(pipeline).set_params(detect__contamination=0.02).fit(X_train)
 print(f"\nflagged at contamination 0.1: {pipeline.predict(series.data).sum()} rows, ", end="")
 print(f"at 0.02: {other.predict(series.data).sum()} rows")
 
-# A loaded pipeline gives the same scores, bit for bit.
+# A loaded pipeline gives the same scores, bit for bit. Load only files that you trust: a pickle can execute anything.
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, "pipeline.joblib")
     joblib.dump(pipeline, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.chunks import SHIFTED, chunk_scores, differences, reach
@@ -32,6 +33,16 @@ class TestChunks:
     def test_with_all_earlier_rows_it_does_so_with_the_past(self, make_detector, waves, long_waves):
         detector = make_detector(smoothing=6).fit(waves)
         assert differences(detector, long_waves, None, 0)[1] < 1e-4
+
+    def test_a_slice_of_a_data_frame_has_its_windows_where_the_whole_has_them(self, make_detector, waves, long_waves):
+        detector = make_detector(use_past=False, smoothing=6, window_size=40).fit(waves)
+        whole = detector.decision_function(long_waves)
+        frame = pd.DataFrame(long_waves)
+        np.testing.assert_array_equal(detector.decision_function(frame), whole)
+        assert differences(detector, frame, reach(detector), SHIFTED + 1)[1] < 1e-4
+        every_second = pd.DataFrame(np.repeat(long_waves, 2, axis=0)).iloc[2 * 503 : 2 * 1503 : 2]
+        middle = slice(2 * reach(detector), -2 * reach(detector))
+        np.testing.assert_allclose(detector.decision_function(every_second)[middle], whole[503:1503][middle], atol=1e-4)
 
     def test_without_them_or_off_the_grid_it_does_not(self, make_detector, waves, long_waves):
         """Else the two tests above would prove nothing."""

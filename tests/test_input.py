@@ -12,6 +12,7 @@ from timesad.exceptions import IgnoredGroupsWarning, TimeGapWarning
 METHODS = ("fit", "decision_function", "predict", "explain", "detect")
 HALVES = np.repeat(["north", "south"], 120)
 TIMES = pd.date_range("2026-01-01", periods=240, freq="min", tz="Europe/Berlin")
+NAIVE = TIMES.tz_localize(None)
 
 
 @pytest.fixture(params=METHODS)
@@ -27,9 +28,7 @@ class TestDates:
         with pytest.raises(ValueError, match=r"column 'start' of X has times.*index of the DataFrame, or drop it"):
             call(table)
 
-    @pytest.mark.parametrize(
-        "dates", [TIMES, TIMES.tz_localize(None), TIMES - TIMES[0], TIMES.tz_localize(None).to_period("h")]
-    )
+    @pytest.mark.parametrize("dates", [TIMES, NAIVE, TIMES - TIMES[0], NAIVE.to_period("h")])
     def test_a_column_of_dates_among_numbers(self, call, waves, dates):
         table = pd.DataFrame({"when": dates, "flow": waves[:, 0]})
         with pytest.raises(ValueError, match="column 'when' of X has times"):

@@ -192,7 +192,7 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         check_is_fitted(self, "scorer_")
         fitted = self._fitted_parameters
         rows = read_rows(self, X, groups, window_size=fitted["window_size"], missing=fitted["missing"], reset=False)
-        return Series(self.scaling_(rows.values), rows.borders, self._masked(rows))
+        return Series(self.scaling_(rows.values), rows.borders, self._masked(rows), rows.first_row)
 
     @of_one_fit
     def decision_function(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -206,6 +206,9 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         later ones. What happened before in X is less abnormal when it comes again. So pass a series whole or with the
         rows before it: rows of the training series may stand before new ones and do not count twice. With
         ``use_past=False`` a score depends on as many earlier rows as on later ones.
+
+        Windows start every ``window_size // 8`` rows, counted from the first row of X. A slice of a DataFrame whose
+        index counts the rows, such as ``frame.iloc[1000:2000]``, has its windows where the whole DataFrame has them.
 
         Parameters
         ----------

@@ -43,11 +43,14 @@ class Rows:
         Rows where the series begin and end.
     missing : ndarray of bool, shape (n_rows, n_channels), or None
         Cells that were NaN and are interpolated; None if there are none.
+    first_row : int
+        Number of the first row in a longer series, by the index of a DataFrame; 0 if it is not known.
     """
 
     values: NDArray[np.floating]
     borders: NDArray[np.intp]
     missing: NDArray[np.bool_] | None
+    first_row: int
 
 
 def read_rows(
@@ -111,7 +114,14 @@ def read_rows(
             f"series or a window_size of at most {shortest} (at most {max(shortest // 2, 1)} is advisable: a "
             "series should hold several windows). In cross-validation every fold must hold a window."
         )
-    return Rows(values if cells is None else _interpolated(values, cells, borders), borders, cells)
+    filled = values if cells is None else _interpolated(values, cells, borders)
+    return Rows(filled, borders, cells, 0 if reset or groups is not None else _first_row(X))
+
+
+def _first_row(X: Any) -> int:
+    """Row number at which a slice of a DataFrame begins, if its index counts the rows."""
+    index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+    return index.start // index.step if isinstance(index, pd.RangeIndex) and index.step > 0 else 0
 
 
 def _refuse_other_types(X: Any) -> None:

@@ -103,8 +103,10 @@ def runs(flags: NDArray[np.bool_], merge: int = 0) -> NDArray[np.intp]:
     return np.column_stack([edges[np.append(True, apart), 0], edges[np.append(apart, True), 1]])
 
 
-def window_starts(borders: Sequence[int] | NDArray[np.intp], window_size: int, stride: int) -> NDArray[np.intp]:
-    """First rows of all windows: one every `stride` rows of each series, and one that ends at its last row.
+def window_starts(
+    borders: Sequence[int] | NDArray[np.intp], window_size: int, stride: int, first_row: int = 0
+) -> NDArray[np.intp]:
+    """First rows of all windows: one every `stride` rows of each series, one at its first row, one up to its last row.
 
     Parameters
     ----------
@@ -114,6 +116,9 @@ def window_starts(borders: Sequence[int] | NDArray[np.intp], window_size: int, s
         Rows in a window.
     stride : int
         Rows between the starts of consecutive windows.
+    first_row : int, default=0
+        Number of a series' first row in a longer series that it is a part of. Windows then start at the rows where
+        those of the longer series do.
 
     Returns
     -------
@@ -125,13 +130,15 @@ def window_starts(borders: Sequence[int] | NDArray[np.intp], window_size: int, s
     >>> from timesad.windows import window_starts
     >>> window_starts([0, 11], window_size=4, stride=3).tolist()
     [0, 3, 6, 7]
+    >>> window_starts([0, 11], window_size=4, stride=3, first_row=100).tolist()
+    [0, 2, 5, 7]
     """
     pieces = []
     for begin, end in pairwise(borders):
         last = end - window_size
         if last >= begin:
-            regular = np.arange(begin, last + 1, stride, dtype=np.intp)
-            pieces.append(regular if regular[-1] == last else np.append(regular, last))
+            regular = np.arange(begin + (-first_row) % stride, last + 1, stride, dtype=np.intp)
+            pieces.append(np.unique(np.concatenate([[begin], regular, [last]])))
     return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.intp)
 
 
@@ -291,6 +298,8 @@ class Series:
         Output of `series_borders`.
     missing : ndarray of bool, shape (n_rows, n_channels), or None, default=None
         Cells whose values are interpolated and whose errors do not count.
+    first_row : int, default=0
+        Number of the first row in a longer series that this is a part of; see `window_starts`.
 
     Examples
     --------
@@ -304,6 +313,7 @@ class Series:
     values: NDArray[np.float32]
     borders: NDArray[np.intp]
     missing: NDArray[np.bool_] | None = None
+    first_row: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -315,7 +325,8 @@ class Series:
 
     def windows(self, window_size: int, stride: int) -> WindowSet:
         """Windows that together contain every row; see `window_starts`."""
-        return WindowSet(self.values, window_starts(self.borders, window_size, stride), window_size, self.missing)
+        starts = window_starts(self.borders, window_size, stride, self.first_row)
+        return WindowSet(self.values, starts, window_size, self.missing)
 
 
 @dataclass

@@ -42,7 +42,8 @@ def load_skab(folder: str | os.PathLike[str], *, names: Sequence[str] | None = N
         With the keys of :mod:`timesad.datasets`, and ``timestamps`` (datetime64) and
         ``changepoint`` (int, 1 where SKAB marks a change of state), each of shape (n_timestamps,).
         `train_size` is 400, as in SKAB's notebooks. The separate recording of normal operation is
-        not included; :func:`~timesad.datasets.load_csv` reads it.
+        not included; :func:`~timesad.datasets.load_csv` reads it, and labelled files with
+        ``label="anomaly"``.
 
     Raises
     ------
