@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import threading
@@ -155,7 +156,19 @@ class TestProcesses:
             together = cross_val_score(make_flagship(), waves, y, cv=folds, scoring=scorer, n_jobs=2)
         np.testing.assert_array_equal(together, alone)
 
-    @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")
+    def test_the_order_of_sets_changes_nothing(self, make_flagship, waves, tmp_path):
+        """Python draws it anew for each process."""
+        np.save(tmp_path / "waves.npy", waves)
+        found = []
+        for seed in ("1", "2"):
+            path = tmp_path / f"{seed}.npy"
+            command = [sys.executable, "-c", FITTING, str(tmp_path / "waves.npy"), str(path)]
+            environment = os.environ | {"PYTHONHASHSEED": seed}
+            subprocess.run(command, check=True, timeout=200, cwd=REPOSITORY, env=environment)
+            found.append(np.load(path))
+        np.testing.assert_array_equal(*found)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
     def test_a_child_forked_after_torch_used_its_threads(self, tmp_path):
         """Torch alone would wait for ever: the threads of the parent do not exist in the child."""
         script = tmp_path / "forking.py"
@@ -166,6 +179,14 @@ class TestProcesses:
         assert ended.returncode == 0, ended.stdout + ended.stderr
         assert ended.stdout.split()[-1] == "equal"
 
+
+FITTING = """
+import sys, numpy as np
+from timesad import TimesNetDiscrepancyDetector
+X = np.load(sys.argv[1])
+detector = TimesNetDiscrepancyDetector(window_size=16, smoothing=2, max_epochs=1, random_state=0).fit(X)
+np.save(sys.argv[2], detector.decision_function(X))
+"""
 
 FORKING = """
 import os, sys, signal

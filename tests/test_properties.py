@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from timesad.exceptions import TimesadWarning, TrainingError
 
 WINDOW = 16  # of the fixture `fitted`
-METHODS = ("decision_function", "predict", "predict_proba", "predict_confidence", "p_values", "explain", "detect")
+SCORING = ("decision_function", "predict", "predict_proba", "predict_confidence", "p_values", "explain")
+METHODS = (*SCORING, "detect", "check_threshold")
 DOCUMENTED = (ValueError, TypeError, TrainingError)
 FLOATS = ["f2", "f4", "f8", ">f4", ">f8", np.longdouble]
 INTEGERS = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", ">i2", ">i8", "?"]
@@ -118,6 +119,10 @@ def assert_sound(result, method, n_rows):
     if method == "detect":
         assert (result["start"] < result["end"]).all()
         assert result["end"].max() <= n_rows or result.empty
+        return
+    if method == "check_threshold":
+        assert np.isfinite(result).all(axis=None)
+        assert result["seen"].max() <= n_rows
         return
     parts = result.values() if isinstance(result, dict) else [result]
     for part in parts:
@@ -252,6 +257,18 @@ class TestEquivalentInputs:
             np.testing.assert_allclose(make_nearest().fit(X * units).decision_scores_, expected, rtol=1e-5, atol=1e-5)
 
 
+class TestManyChannels:
+    def test_five_hundred(self, make_detector):
+        X = np.random.default_rng(0).normal(size=(70, 500))
+        detector = call(make_detector(**quick(make_detector)), "fit", X)
+        assert_sound(detector, "fit", len(X))
+        spoiled = X.copy()
+        spoiled[40:44, 321] += 30.0
+        for method in METHODS:
+            assert_sound(call(detector, method, spoiled), method, len(X))
+        assert 321 in max(detector.detect(spoiled)["channels"], key=lambda shares: max(shares.values()))
+
+
 class TestHostileInputs:
     @given(data=st.data(), X=hostile_series(), method=st.sampled_from(METHODS))
     def test_scoring(self, fitted, data, X, method):
@@ -342,8 +359,8 @@ class TestHostileParameters:
         changed = copy.copy(fitted).set_params(**{name: data.draw(st.sampled_from(HOSTILE_VALUES))})
         X = waves[:60]
         for method in METHODS:
-            result, expected = getattr(changed, method)(X), getattr(fitted, method)(X)
-            if method == "detect":
+            result, expected = call(changed, method, X), call(fitted, method, X)
+            if method in ("detect", "check_threshold"):
                 pd.testing.assert_frame_equal(result, expected)
             elif method == "explain":
                 for part, values in expected.items():
