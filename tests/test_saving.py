@@ -31,6 +31,12 @@ N_FLIPS_OF_ALL = 10_000
 
 
 @pytest.fixture(scope="module")
+def fitted(make_detector, waves):
+    """A detector that no other test has: methods of PyOD set further attributes."""
+    return make_detector().fit(waves)
+
+
+@pytest.fixture(scope="module")
 def path(tmp_path_factory):
     return tmp_path_factory.mktemp("saved") / "detector.safetensors"
 

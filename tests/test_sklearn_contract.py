@@ -42,6 +42,7 @@ EXPECTED_FAILURES = {
 # Some checks fit on ten rows, which a window of 4 rows leaves too few for the exclusion zone.
 @pytest.mark.filterwarnings("ignore::timesad.exceptions.PeriodFallbackWarning")
 @pytest.mark.filterwarnings("ignore::timesad.exceptions.ShortSeriesWarning")
+@pytest.mark.filterwarnings("ignore::timesad.exceptions.TrainingWarning")
 @pytest.mark.filterwarnings("ignore::timesad.exceptions.IgnoredGroupsWarning")  # one has three classes in three runs
 @parametrize_with_checks(
     [detector_class(window_size=4) for detector_class in DETECTORS],
