@@ -18,6 +18,7 @@ import torch
 from sklearn.base import clone
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import timesad
 from timesad import AnomalyTransformerDetector, TimesNetDiscrepancyDetector
 from timesad.accelerator import CALLS_BEFORE, Recorded
 from timesad.training import MinimaxNet
@@ -110,12 +111,13 @@ def test_the_host_never_waits_within_an_epoch(accelerator, make_network_detector
 
 
 def test_a_recording_repeats_the_recorded_function(accelerator):
-    recorded = Recorded(lambda x: {"moved": x + 1, "drawn": torch.rand(4, device=x.device)})
+    recorded = Recorded(lambda x, other: {"moved": x + (1 if other is None else other)})
     xs = [torch.full((3,), float(number), device=accelerator) for number in range(3 * CALLS_BEFORE)]
-    outputs = [recorded(x) for x in xs]
-    assert [output["moved"].tolist() for output in outputs] == [(x + 1).tolist() for x in xs]
-    assert len({tuple(output["drawn"].tolist()) for output in outputs}) == len(xs)
-    assert recorded(torch.zeros(5, device=accelerator))["moved"].tolist() == [1.0] * 5
+    for others in ([None] * len(xs), [2 * x for x in xs]):
+        outputs = [recorded(x, other) for x, other in zip(xs, others, strict=True)]
+        expected = [x + (1 if other is None else other) for x, other in zip(xs, others, strict=True)]
+        assert [output["moved"].tolist() for output in outputs] == [one.tolist() for one in expected]
+    assert recorded(torch.zeros(5, device=accelerator), None)["moved"].tolist() == [1.0] * 5
 
 
 def without_masks(detector: Any) -> Any:
@@ -134,7 +136,7 @@ def without_masks(detector: Any) -> Any:
 def test_a_recorded_fit_has_the_losses_of_one_that_is_not(accelerator, make_network_detector, X):
     detector = without_masks(make_network_detector(device=accelerator, batch_size=8, max_epochs=3))
     recorded = clone(detector).fit(X)
-    with mock.patch.object(Recorded, "__call__", lambda self, x: self._work(x)):
+    with mock.patch.object(Recorded, "__call__", lambda self, *inputs: self._work(*inputs)):
         direct = clone(detector).fit(X)
     for mine, other in zip(recorded.history_, direct.history_, strict=True):
         assert mine["train_reconstruction"] == pytest.approx(other["train_reconstruction"], rel=1e-3)
@@ -184,6 +186,21 @@ def test_a_pickle_needs_no_accelerator(accelerator, X, make_network_detector):
     loaded = pickle.loads(pickle.dumps(detector))
     assert next(loaded.network_.parameters()).device.type == "cpu"
     assert np.array_equal(loaded.decision_function(X), detector.decision_function(X))
+
+
+def test_a_saved_file_needs_no_accelerator(accelerator, X, make_detector, tmp_path):
+    detector = make_detector(device=accelerator).fit(X)
+    detector.save(tmp_path / "fitted")
+    loaded = timesad.load(tmp_path / "fitted")
+    assert np.array_equal(loaded.decision_function(X), detector.decision_function(X))
+    assert_scores_of_the_processor(loaded, X)
+
+
+@pytest.mark.parametrize("missing", ["interpolate", "mask"])
+def test_missing_numbers(accelerator, X, make_detector, missing):
+    spoiled = X.copy()
+    spoiled[20:30, 0] = np.nan
+    assert_scores_of_the_processor(make_detector(device=accelerator, missing=missing).fit(spoiled), spoiled)
 
 
 def test_the_device_takes_effect_at_the_next_call(X, make_detector):

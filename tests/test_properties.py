@@ -91,7 +91,7 @@ def unchanged(X, before):
     return repr(X) == repr(before)
 
 
-def call(detector, method, X, **named):
+def call(detector, method, X, /, **named):
     """The result, or None for a documented error with a message; other warnings than ours are errors."""
     before = snapshot(X)
     try:
@@ -322,6 +322,10 @@ HOSTILE_VALUES = [
     *(np.nan, np.inf, -np.inf, -1, 0, -(2**70), 2**31, 2**63, 2**70, 10**400, -1e300, 1e300, 5e-324, 0.5, 1.5),
     *(np.float16(0.1), np.float32(0.2), np.array(3), np.array([3]), Decimal("0.1"), Fraction(1, 10)),
 ]
+OPTIONS = [
+    *(f"detect.{name}" for name in ("merge", "min_duration", "min_severity", "false_alarms_per", "direction", "index")),
+    *("detect.follow_drift", "predict.return_confidence", "predict_proba.method", "predict_proba.return_confidence"),
+]
 
 
 class TestHostileParameters:
@@ -339,6 +343,14 @@ class TestHostileParameters:
         assert getattr(detector, name) is value, "fit changes no parameter"
         assert_sound(detector, "fit", len(X))
         assert_sound(call(detector, "decision_function", X), "decision_function", len(X))
+
+    @given(name=st.sampled_from(OPTIONS), value=st.sampled_from(HOSTILE_VALUES))
+    def test_any_value_of_any_option_of_a_method(self, fitted, waves, name, value):
+        X = waves[:60] * 3
+        method, option = name.split(".")
+        result = call(fitted, method, X, **{option: value})
+        if result is not None and not isinstance(result, tuple):
+            assert_sound(result, method, len(X))
 
     @given(data=st.data(), number=st.sampled_from(NUMBERS))
     def test_an_integer_of_numpy_is_one_of_python(self, make_detector, waves, data, number):

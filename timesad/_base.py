@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from contextlib import suppress
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -18,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compatibility import check_layout, explain_removed_parameters, mark_layout
 from ._detect import DetectMixin
-from ._input import MISSING, Rows, check_ignored, check_return_confidence, read_rows
+from ._input import MISSING, Rows, check_ignored, check_return_confidence, plain_number, read_rows
 from ._one_fit import of_one_fit, twin
 from .exceptions import SlowDeviceWarning, warn
 from .saving import save_detector
@@ -342,7 +341,7 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         ValueError
             If `method` is neither.
         """
-        if method not in ("linear", "unify"):
+        if not isinstance(method, str) or method not in ("linear", "unify"):
             raise ValueError(f"method={method!r} does not turn scores into probabilities; use 'linear' or 'unify'.")
         check_return_confidence(return_confidence)
         scores = self.decision_function(X, groups=groups)
@@ -357,18 +356,6 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
 
     def _confidence(self, scores: NDArray[np.float64], labels: NDArray[np.int_]) -> NDArray[np.float64]:
         return label_confidence(scores, labels, self.decision_scores_, self.contamination_)
-
-
-def plain_number(value: Any) -> Any:
-    """Python's own number for one of numpy's or of another library: those overflow, or torch refuses them."""
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        with suppress(OverflowError):  # the value is then refused as it is
-            return float(value)
-    return value
 
 
 def _usable(name: str | torch.device) -> torch.device:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._input import group_names, row_labels
+from ._input import group_names, plain_number, row_labels
 from ._one_fit import of_one_fit
 from .alarms import Alarm, AlarmFinder, channel_shares, direction_of
 from .scoring import RowEvidence, SeriesScorer
@@ -22,6 +22,7 @@ from .windows import Series
 __all__ = ["DetectMixin"]
 
 CHECKED_SHARES = (0.05, 0.01, 0.001)
+LARGEST = 10**15  # of any number that is an option of `detect`
 
 
 class DetectMixin:
@@ -143,10 +144,12 @@ class DetectMixin:
         """
         check_is_fitted(self, "scorer_")
         merge = self.scorer_.settings.window_size if merge is None else merge
-        _check("merge", merge, Integral, 0)
-        _check("min_duration", min_duration, Integral, 1)
-        _check("min_severity", min_severity, Real, 0)
-        if direction not in ("both", "up", "down"):
+        merge = _checked("merge", merge, Integral, 0)
+        min_duration = _checked("min_duration", min_duration, Integral, 1)
+        min_severity = _checked("min_severity", min_severity, Real, 0)
+        if not isinstance(follow_drift, (bool, np.bool_)):
+            raise ValueError(f"follow_drift={follow_drift!r} cannot be used; expected True or False.")
+        if not isinstance(direction, str) or direction not in ("both", "up", "down"):
             raise ValueError(f"direction={direction!r} is not one of 'both', 'up' and 'down'.")
         if X is None:
             if groups is not None:
@@ -181,8 +184,7 @@ class DetectMixin:
         """Smallest level of an alarm."""
         tail = self.alarm_finder_.tail
         if false_alarms_per is not None:
-            _check("false_alarms_per", false_alarms_per, Real, 1)
-            return tail.threshold_per(float(false_alarms_per))
+            return tail.threshold_per(float(_checked("false_alarms_per", false_alarms_per, Real, 1)))
         if self.scorer_.settings.clean_training or self.thresholder_ is not None:
             return self.alarm_finder_.level
         return float(np.quantile(tail.scores, 1 - self.contamination_))
@@ -264,7 +266,10 @@ class DetectMixin:
         )
 
 
-def _check(name: str, value: Any, kind: type, least: float) -> None:
-    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value < np.inf:  # type: ignore[operator]
+def _checked(name: str, value: Any, kind: type, least: float) -> Any:
+    """The value as Python's own number."""
+    value = plain_number(value)
+    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= LARGEST:  # type: ignore[operator]
         what = "an integer" if kind is Integral else "a number"
-        raise ValueError(f"{name}={value!r} cannot be used; expected {what} of at least {least}.")
+        raise ValueError(f"{name}={value!r} cannot be used; expected {what} from {least} to {LARGEST:g}.")
+    return value

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ __all__ = [
     "check_ignored",
     "check_return_confidence",
     "group_names",
+    "plain_number",
     "read_rows",
     "row_labels",
 ]
@@ -227,6 +230,18 @@ def check_ignored(y: Any, window_size: int) -> None:
         raise ValueError(message)
     if len(names) > 2:
         warn(message, IgnoredGroupsWarning)
+
+
+def plain_number(value: Any) -> Any:
+    """Python's own number for one of numpy's or of another library: those overflow, or torch refuses them."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        with suppress(OverflowError):  # the value is then refused as it is
+            return float(value)
+    return value
 
 
 def check_return_confidence(value: Any) -> None:
