@@ -55,7 +55,7 @@ class TestMasks:
 class TestNumbersThatAreNone:
     @pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
     def test_the_first_one_is_named_by_row_and_channel(self, call, waves, value, name):
-        spoiled = pd.DataFrame(waves, columns=["flow", "pressure"])
+        spoiled = pd.DataFrame(waves.copy(), columns=["flow", "pressure"])
         if call.__name__ != "fit":
             spoiled.columns = [0, 1]
         spoiled.iloc[70, 1] = spoiled.iloc[90, 0] = value
@@ -63,7 +63,7 @@ class TestNumbersThatAreNone:
             call(spoiled)
 
     def test_the_channel_has_its_name(self, make_nearest, waves):
-        table = pd.DataFrame(waves, columns=["flow", "pressure"])
+        table = pd.DataFrame(waves.copy(), columns=["flow", "pressure"])
         table.iloc[70, 1] = np.nan
         with pytest.raises(ValueError, match=r"channel 1 \('pressure'\).*missing='interpolate' or missing='mask'"):
             make_nearest().fit(table)
