@@ -59,6 +59,41 @@ class TestChunks:
         assert compared[-1] > 2600
 
 
+class TestContext:
+    METHODS = ("decision_function", "predict", "predict_confidence", "predict_proba", "p_values")
+
+    @pytest.mark.parametrize("use_past", [True, False])
+    def test_scores_are_those_of_the_joined_rows(self, make_detector, waves, long_waves, use_past):
+        detector = make_detector(smoothing=6, use_past=use_past).fit(waves)
+        for n_before in (5, 700, 2000):
+            for method in self.METHODS:
+                call = getattr(detector, method)
+                found = call(long_waves[n_before:2500], context=long_waves[:n_before])
+                np.testing.assert_allclose(found, call(long_waves[:2500])[n_before:], atol=1e-4, err_msg=method)
+            parts = detector.explain(long_waves[n_before:2500], context=long_waves[:n_before])
+            for name, part in detector.explain(long_waves[:2500]).items():
+                np.testing.assert_allclose(parts[name], part[n_before:], atol=1e-4, err_msg=name)
+
+    def test_of_tables_and_of_less_than_a_window(self, make_nearest, waves, long_waves):
+        detector, frame = make_nearest().fit(waves), pd.DataFrame(long_waves)
+        expected = detector.decision_function(long_waves[:503])[500:]
+        np.testing.assert_allclose(detector.decision_function(frame[500:503], context=frame[:500]), expected)
+        np.testing.assert_allclose(detector.decision_function(long_waves[500:503], context=frame[:500]), expected)
+
+    @pytest.mark.parametrize(
+        ("context", "groups", "message"),
+        [
+            (np.zeros((9, 3)), None, r"context has shape \(9, 3\) and X has shape \(240, 2\)"),
+            (np.zeros(9), None, "context has shape"),
+            (np.zeros((9, 2)), np.zeros(240), "context with groups"),
+            (np.full((9, 2), np.nan), None, "X has NaN in row 0"),
+        ],
+    )
+    def test_that_does_not_fit_is_refused(self, make_nearest, waves, context, groups, message):
+        with pytest.raises(ValueError, match=message):
+            make_nearest().fit(waves).decision_function(waves, context=context, groups=groups)
+
+
 @pytest.mark.slow
 def test_ten_million_rows_need_no_more_memory_and_time_per_row_than_the_first(waves):
     """Chunk after chunk, each with the rows before it, as a service would score them."""

@@ -24,6 +24,7 @@ N_ROWS, TRAIN_ROWS, FAULT = 600, 400, slice(500, 520)
 # Arguments that make a script short; the others are short without arguments.
 SHORT_ARGUMENTS = {
     "demo.py": ["--epochs", "1", "--data", "plant.csv", "--train-rows", str(TRAIN_ROWS)],
+    "live_stream.py": ["--learn", "3", "--watch", "2", "--interval", "0.02"],
     "record_host_telemetry.py": ["--minutes", "0.05"],
 }
 

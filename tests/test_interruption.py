@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
 import timesad
 
@@ -35,7 +36,7 @@ def interrupt_fits(detector, X, n_interrupts):
     rng = np.random.default_rng(0)
     expected, before, begun = detector.decision_function(X), dict(vars(detector)), time.perf_counter()
     generator, gradients = torch.get_rng_state(), torch.is_grad_enabled()
-    type(detector)(**detector.get_params()).fit(X * 2)
+    following = clone(detector).fit(X * 2).decision_function(X)
     duration = time.perf_counter() - begun
 
     def stop(*arguments):
@@ -45,16 +46,18 @@ def interrupt_fits(detector, X, n_interrupts):
     previous = signal.signal(signal.SIGALRM, stop)
     try:
         for _ in range(n_interrupts):
-            state = dict(vars(detector))
             try:
                 signal.setitimer(signal.ITIMER_REAL, float(rng.uniform(1e-4, duration)))
                 detector.fit(X * 2)
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except Stop:
                 n_hits += 1
-                assert vars(detector) == state
-            else:
-                detector.__dict__ = dict(before)
+                now = vars(detector)
+                if now["scorer_"] is not before["scorer_"]:  # it struck when the new fit was in place: all of it
+                    np.testing.assert_array_equal(detector.decision_function(X), following)
+                else:
+                    assert all(now[name] is value for name, value in before.items())
+            detector.__dict__ = dict(before)
             assert torch.equal(torch.get_rng_state(), generator)
             assert torch.is_grad_enabled() is gradients
             assert not torch.is_inference_mode_enabled()

@@ -17,12 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compatibility import check_layout, explain_removed_parameters, mark_layout
 from ._detect import DetectMixin
-from ._input import MISSING, Rows, check_ignored, check_return_confidence, plain_number, read_rows
+from ._input import MISSING, Rows, check_ignored, check_return_confidence, plain_number, read_rows, with_context
 from ._one_fit import of_one_fit, twin
 from .exceptions import SlowDeviceWarning, warn
 from .saving import save_detector
 from .scaling import ChannelScaling
 from .scoring import RowEvidence, SeriesScorer
+from .streams import Stream
 from .thresholds import anomaly_probability, fit_threshold, label_confidence, thresholder_labels
 from .torch_state import plain_torch
 from .windows import Series
@@ -194,7 +195,9 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         return Series(self.scaling_(rows.values), rows.borders, self._masked(rows), rows.first_row)
 
     @of_one_fit
-    def decision_function(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+    def decision_function(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, context: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """Anomaly score of each row of X, which are presumed new.
 
         Use `decision_function`, `predict` and `predict_proba` on new unseen rows only, and not on the training rows:
@@ -216,6 +219,10 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
             one-dimensional input.
         groups : array-like of shape (n_rows,), default=None
             Series of each row, if X holds several series.
+        context : array-like of shape (n_earlier_rows, n_channels), default=None
+            Rows right before X, which are used and not scored. The scores are then those of the joined rows; most of a
+            long context is read as neighbours only, which is fast. X may be shorter than a window if both together are
+            not. Not with `groups`.
 
         Returns
         -------
@@ -229,17 +236,43 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         ValueError
             If X does not fit the detector.
         """
+        return self._score_rows(*with_context(X, context, groups), groups)
+
+    def _score_rows(self, X: ArrayLike, n_before: int, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Scores of the rows of X without the first `n_before`, which are used and not scored."""
         series, device = self._scaled_series(X, groups), self._resolve_device()
+        n_far = self.scorer_.n_far(n_before, series.first_row)
         with plain_torch(device):
-            return self.scorer_.score(series, device)
+            return self.scorer_.score(series, device, n_far)[n_before - n_far :]
+
+    def stream(self, history: ArrayLike | None = None) -> Stream:
+        """Return a stream, which scores rows as they arrive; see `timesad.streams.Stream`.
+
+        Parameters
+        ----------
+        history : array-like of shape (n_rows, n_channels), default=None
+            Rows before the first update, such as the end of the training rows, or `history` of another stream.
+
+        Returns
+        -------
+        stream : Stream
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        ValueError
+            If the history does not fit the detector.
+        """
+        return Stream(self, history)
 
     @of_one_fit
-    def explain(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> Bunch:
+    def explain(self, X: ArrayLike, *, groups: ArrayLike | None = None, context: ArrayLike | None = None) -> Bunch:
         """Score of each row and the parts it is made of.
 
         Parameters
         ----------
-        X, groups
+        X, groups, context
             As in `decision_function`.
 
         Returns
@@ -259,19 +292,26 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
             neighbors)) / (1 + w)) ** 2 - 1`` with both roots' arguments at least 0.05 and ``w = clip((n_training_rows
             + n_earlier_rows) / window_size - 5, 0, 1)``, three times that without `clean_training`.
         """
+        X, n_before = with_context(X, context, groups)
         series, device = self._scaled_series(X, groups), self._resolve_device()
         with plain_torch(device):
-            return self.scorer_.explain(series, device)
+            parts = self.scorer_.explain(series, device)
+        return Bunch(**{name: part[n_before:] for name, part in parts.items()})
 
     @of_one_fit
     def predict(
-        self, X: ArrayLike, return_confidence: bool = False, *, groups: ArrayLike | None = None
+        self,
+        X: ArrayLike,
+        return_confidence: bool = False,
+        *,
+        groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
     ) -> NDArray[np.int_] | tuple[NDArray[np.int_], NDArray[np.float64]]:
         """Label of each row of X, which are presumed new.
 
         Parameters
         ----------
-        X, groups
+        X, groups, context
             As in `decision_function`.
         return_confidence : bool, default=False
             Whether to return `predict_confidence` as well.
@@ -284,17 +324,19 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
             Only with ``return_confidence=True``.
         """
         check_return_confidence(return_confidence)
-        scores = self.decision_function(X, groups=groups)
+        scores = self.decision_function(X, groups=groups, context=context)
         labels = self._label(scores)
         return (labels, self._confidence(scores, labels)) if return_confidence else labels
 
     @of_one_fit
-    def predict_confidence(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+    def predict_confidence(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, context: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """Probability that a row keeps its label if the training rows are drawn again.
 
         Parameters
         ----------
-        X, groups
+        X, groups, context
             As in `decision_function`.
 
         Returns
@@ -307,7 +349,7 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         Perini, Vercruyssen and Davis, "Quantifying the confidence of anomaly detectors in their example-wise
         predictions", ECML PKDD 2020.
         """
-        scores = self.decision_function(X, groups=groups)
+        scores = self.decision_function(X, groups=groups, context=context)
         return self._confidence(scores, self._label(scores))
 
     @of_one_fit
@@ -318,12 +360,13 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         return_confidence: bool = False,
         *,
         groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
     ) -> NDArray[np.float64] | tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Probability of each row to be normal and to be an anomaly.
 
         Parameters
         ----------
-        X, groups
+        X, groups, context
             As in `decision_function`.
         method : {"linear", "unify"}, default="linear"
             See `timesad.thresholds.anomaly_probability`.
@@ -344,7 +387,7 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         if not isinstance(method, str) or method not in ("linear", "unify"):
             raise ValueError(f"method={method!r} does not turn scores into probabilities; use 'linear' or 'unify'.")
         check_return_confidence(return_confidence)
-        scores = self.decision_function(X, groups=groups)
+        scores = self.decision_function(X, groups=groups, context=context)
         anomalous = anomaly_probability(scores, self.decision_scores_, method)
         probabilities = np.column_stack([1 - anomalous, anomalous])
         return (probabilities, self._confidence(scores, self._label(scores))) if return_confidence else probabilities

@@ -41,7 +41,9 @@ class DetectMixin:
 
         def _scaled_series(self, X: ArrayLike, groups: ArrayLike | None) -> Series: ...
         def _resolve_device(self) -> torch.device: ...
-        def decision_function(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]: ...
+        def decision_function(
+            self, X: ArrayLike, *, groups: ArrayLike | None = None, context: ArrayLike | None = None
+        ) -> NDArray[np.float64]: ...
 
     def _fit_detection(self, evidence: RowEvidence, borders: NDArray[np.intp]) -> None:
         """Fit the tails of the training scores, and what turns evidence into alarms."""
@@ -219,7 +221,9 @@ class DetectMixin:
         return pd.DataFrame(columns)
 
     @of_one_fit
-    def p_values(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> NDArray[np.float64]:
+    def p_values(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, context: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """Probability that a normal row scores at least as high, for each row of X.
 
         Conformal as far as the training scores reach, and extrapolated above. Pass them to
@@ -227,7 +231,7 @@ class DetectMixin:
 
         Parameters
         ----------
-        X, groups
+        X, groups, context
             As in `decision_function`.
 
         Returns
@@ -235,17 +239,19 @@ class DetectMixin:
         p_values : ndarray of shape (n_rows,)
             In (0, 1]. Neighbouring rows share windows, so their p-values are not independent.
         """
-        scores = self.decision_function(X, groups=groups)
+        scores = self.decision_function(X, groups=groups, context=context)
         p_values: NDArray[np.float64] = self.score_tail_.p_value(scores)
         return p_values
 
     @of_one_fit
-    def check_threshold(self, X: ArrayLike, *, groups: ArrayLike | None = None) -> pd.DataFrame:
+    def check_threshold(
+        self, X: ArrayLike, *, groups: ArrayLike | None = None, context: ArrayLike | None = None
+    ) -> pd.DataFrame:
         """Asked and seen share of rows above a threshold, on rows that are known to be normal.
 
         Parameters
         ----------
-        X, groups
+        X, groups, context
             Normal rows that were not fitted, as in `decision_function`.
 
         Returns
@@ -254,7 +260,7 @@ class DetectMixin:
             ``asked``: shares 0.05, 0.01, 0.001. ``threshold``: for this share. ``expected`` and ``seen``: numbers of
             rows above it. Far more than expected means that normal behaviour has changed since `fit`.
         """
-        scores = self.decision_function(X, groups=groups)
+        scores = self.decision_function(X, groups=groups, context=context)
         thresholds = [self.score_tail_.threshold(share) for share in CHECKED_SHARES]
         return pd.DataFrame(
             {

@@ -23,8 +23,10 @@ __all__ = [
     "check_return_confidence",
     "group_names",
     "plain_number",
+    "read_next_rows",
     "read_rows",
     "row_labels",
+    "with_context",
 ]
 
 ERROR, INTERPOLATE, MASK = MISSING = ("error", "interpolate", "mask")
@@ -90,21 +92,7 @@ def read_rows(
     """
     if not reset and detector.n_features_in_ == 1 and np.ndim(X) == 1:
         X = X.to_frame() if isinstance(X, pd.Series) else np.asanyarray(X).reshape(-1, 1)
-    _refuse_other_types(X)
-    try:
-        with np.errstate(over="ignore"):  # an overflow gives an infinity, which is refused below
-            values: NDArray[np.floating] = validate_data(
-                detector,
-                X,
-                reset=reset,
-                dtype=[np.float64, np.float32],
-                ensure_all_finite=False,
-                ensure_min_samples=2,
-            )
-    except (TypeError, ValueError, OverflowError) as error:
-        same = "" if reset else ", with the channels of fit in the same order"
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"X is not a series that can be used. {error}\n{REMEDY}{same}.") from error
+    values = _validated(detector, X, reset=reset)
     names = None if groups is None else group_names(groups, len(values))
     borders = series_borders(len(values), names)
     _check_times(X, borders)
@@ -119,6 +107,39 @@ def read_rows(
         )
     filled = values if cells is None else _interpolated(values, cells, borders)
     return Rows(filled, borders, cells, 0 if reset or groups is not None else _first_row(X))
+
+
+def read_next_rows(detector: Any, rows: ArrayLike, missing: str) -> NDArray[np.floating]:
+    """Validate the next rows of a stream, one or more; NaN stays NaN where it may be missing."""
+    n_channels = detector.n_features_in_
+    if isinstance(rows, pd.Series):
+        rows = rows.to_frame().T if n_channels > 1 else rows.to_frame()
+    elif not isinstance(rows, pd.DataFrame) and np.ndim(rows) < 2:
+        rows = np.asanyarray(rows).reshape(-1, n_channels if np.size(rows) == n_channels else 1)
+    values = _validated(detector, rows, reset=False, least_rows=1)
+    _check_times(rows, np.array([0, len(values)]))
+    _check_finite(values, missing, getattr(detector, "feature_names_in_", None))
+    return values
+
+
+def _validated(detector: Any, X: ArrayLike, *, reset: bool, least_rows: int = 2) -> NDArray[np.floating]:
+    """X as floating-point numbers, not copied if it holds them, which may be NaN or infinite."""
+    _refuse_other_types(X)
+    try:
+        with np.errstate(over="ignore"):  # an overflow gives an infinity, which is refused below
+            values: NDArray[np.floating] = validate_data(
+                detector,
+                X,
+                reset=reset,
+                dtype=[np.float64, np.float32],
+                ensure_all_finite=False,
+                ensure_min_samples=least_rows,
+            )
+    except (TypeError, ValueError, OverflowError) as error:
+        same = "" if reset else ", with the channels of fit in the same order"
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"X is not a series that can be used. {error}\n{REMEDY}{same}.") from error
+    return values
 
 
 def _first_row(X: Any) -> int:
@@ -187,6 +208,29 @@ def _interpolated(
             column = filled[begin:end, channel]
             column[gap] = np.interp(rows[gap], rows[~gap], column[~gap])
     return filled
+
+
+def with_context(X: ArrayLike, context: Any, groups: ArrayLike | None) -> tuple[Any, int]:
+    """Rows of the context and of X, one after the other, and how many are of the context.
+
+    Raises
+    ------
+    ValueError
+        If the two do not fit together, or there are groups, too.
+    """
+    if context is None:
+        return X, 0
+    if groups is not None:
+        raise ValueError("context with groups: the context is of one series. Score one series at a time.")
+    if isinstance(X, (pd.DataFrame, pd.Series)) and type(X) is type(context):
+        return pd.concat([context, X]), len(context)
+    parts = [np.asanyarray(part) for part in (context, X)]
+    shapes = [part.shape[1:] if part.ndim else None for part in parts]
+    if shapes[0] != shapes[1] or shapes[0] is None:
+        raise ValueError(
+            f"context has shape {parts[0].shape} and X has shape {parts[1].shape}; expected as many channels in both."
+        )
+    return np.ma.concatenate(parts) if any(map(np.ma.isMaskedArray, parts)) else np.concatenate(parts), len(parts[0])
 
 
 def group_names(groups: ArrayLike, n_rows: int) -> pd.Series:

@@ -58,6 +58,11 @@ class Segment:
         """All windows, compared with the training windows alone."""
         return cls(0, n_windows, np.empty(0, dtype=np.intp), np.zeros(n_windows, dtype=np.intp))
 
+    def without_first(self, n_windows: int) -> Segment:
+        """The segment without those of its windows that are among the first so many of all windows."""
+        begin = min(max(self.begin, n_windows), self.end)
+        return Segment(begin, self.end, self.candidates, self.n_earlier[begin - self.begin :])
+
     def batches(self, size: int) -> list[slice]:
         """Slices of at most `size` windows."""
         return [slice(begin, min(begin + size, self.end)) for begin in range(self.begin, self.end, size)]

@@ -131,6 +131,7 @@ class TrainingWindows:
         device: torch.device | str,
         *,
         earlier: EarlierWindows | None = None,
+        n_far: int = 0,
         signed: bool = False,
     ) -> Iterator[ChannelDistances]:
         """Distances of new rows to all training windows and to earlier windows of their own series.
@@ -143,6 +144,8 @@ class TrainingWindows:
             Where to compute.
         earlier : EarlierWindows, default=None
             Those among `windows` that may be neighbours of later ones. None compares with the training windows alone.
+        n_far : int, default=0
+            First rows that are not scored. Their windows may be neighbours of later ones.
         signed : bool, default=False
             Whether to average the deviation, too.
 
@@ -155,8 +158,10 @@ class TrainingWindows:
             segments = [Segment.without_candidates(len(windows))]
         else:
             segments = earlier.segments(self.max_windows)
+        n_windows_far = int(np.searchsorted(windows.starts, n_far))
+        segments = [segment.without_first(n_windows_far) for segment in segments]
         for channel in range(windows.values.shape[1]):
-            rows = RowDistances(windows, channel, signed=signed)
+            rows = RowDistances(windows, channel, n_far=n_far, signed=signed)
             for starts, differences in self._differences(windows, channel, device, segments):
                 rows.add(starts, differences)
             yield rows.distances()
@@ -314,22 +319,27 @@ class RowDistances:
         The windows, without repeats.
     channel : int
         Number of the channel.
+    n_far : int, default=0
+        First rows, which no window contains.
     signed : bool
         Whether to average the differences with their signs, too.
     """
 
-    def __init__(self, windows: WindowSet, channel: int, *, signed: bool) -> None:
+    def __init__(self, windows: WindowSet, channel: int, *, n_far: int = 0, signed: bool) -> None:
         self._offsets = np.arange(windows.window_size)[:, None]
+        self._n_far = n_far
         self._missing = None if windows.missing is None else windows.missing[:, channel]
         self._signed = signed
-        self._row = OverlapAverage(len(windows.values), 2 if signed else 1)
-        self._window = np.zeros(len(windows.values), dtype=np.float32)
+        n_rows = len(windows.values) - n_far
+        self._row = OverlapAverage(n_rows, 2 if signed else 1)
+        self._window = np.zeros(n_rows, dtype=np.float32)
 
     def add(self, starts: NDArray[np.intp], differences: Tensor) -> None:
         """Add a batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
         if self._missing is not None:
             observed = torch.from_numpy(~self._missing[starts[:, None] + self._offsets[:, 0]])  # (batch, time)
             differences = differences * observed.to(differences.device)[:, None]
+        starts = starts - self._n_far
         squares = differences.square().mean(dim=1)  # (batch, time)
         columns = [squares, differences.mean(dim=1)] if self._signed else [squares]
         self._row.add(starts, torch.stack(columns, dim=-1).cpu().numpy())
@@ -479,11 +489,12 @@ class NeighborScorer:
             channels.append(calibration)
         return cls(training, stride, smoothing, uses_past, tuple(channels)), score, local.evidence()
 
-    def __call__(self, series: Series, device: torch.device | str) -> NDArray[np.float64]:
-        """Score of new rows, (n_rows,)."""
-        score = np.full(len(series), -np.inf)
-        for calibration, distances in self._channels(series, device):
-            np.maximum(score, self._score(calibration, distances, series), out=score)
+    def __call__(self, series: Series, device: torch.device | str, n_far: int = 0) -> NDArray[np.float64]:
+        """Score of new rows, (n_rows - n_far,); the first `n_far` rows may be neighbours and are not scored."""
+        near = series.from_row(n_far)
+        score = np.full(len(near), -np.inf)
+        for calibration, distances in self._channels(series, device, n_far=n_far):
+            np.maximum(score, self._score(calibration, distances, near), out=score)
         return score
 
     def with_local(self, series: Series, device: torch.device | str) -> tuple[NDArray[np.float64], LocalEvidence]:
@@ -504,11 +515,11 @@ class NeighborScorer:
         return NeighborParts(score[:, 0], by_channel)
 
     def _channels(
-        self, series: Series, device: torch.device | str, *, signed: bool = False
+        self, series: Series, device: torch.device | str, *, n_far: int = 0, signed: bool = False
     ) -> Iterator[tuple[ChannelCalibration, ChannelDistances]]:
         windows = series.windows(self.training.windows.window_size, self.stride)
         earlier = self.earlier_windows(series) if self.uses_past else None
-        distances = self.training.distances(windows, device, earlier=earlier, signed=signed)
+        distances = self.training.distances(windows, device, earlier=earlier, n_far=n_far, signed=signed)
         yield from zip(self.channels, distances, strict=True)
 
     def earlier_windows(self, series: Series) -> EarlierWindows:

@@ -322,11 +322,19 @@ class ReconstructionScorer:
             local.evidence() if with_local else None,
         )
 
+    @property
+    def memory_rows(self) -> int:
+        """Earlier rows that set what has become typical."""
+        return DRIFT_WINDOWS * self.network.window.window_size
+
+    @property
+    def step(self) -> int:
+        """Rows between those that are read for it; a smoothed error hardly changes within so few rows."""
+        return max(1, self.smoothing // FINAL_DIVISOR)
+
     def typical(self, calibrated: NDArray[np.float64], borders: NDArray[np.intp]) -> NDArray[np.float64]:
         """What has become typical of a channel: the median over the last `DRIFT_WINDOWS` windows, at least 0."""
-        width = DRIFT_WINDOWS * self.network.window.window_size
-        step = max(1, self.smoothing // FINAL_DIVISOR)  # a smoothed error hardly changes within so few rows
-        return np.maximum(trailing_median(calibrated, width, step, borders), 0.0)
+        return np.maximum(trailing_median(calibrated, self.memory_rows, self.step, borders), 0.0)
 
     def discrepancy(self, errors: RowErrors, series: Series) -> NDArray[np.float64]:
         """Calibrated closeness of S and P, mean over priors, (n_rows,): a small discrepancy is abnormal."""

@@ -66,8 +66,10 @@ CLASSES = {stored.__name__: (stored, tuple(signature(stored).parameters)) for st
 Arrays = dict[str, NDArray[Any]]
 
 
-def save_detector(detector: BaseSeriesDetector, path: str | os.PathLike[str]) -> None:
-    """Write a detector to a file; see `BaseSeriesDetector.save`."""
+def save_detector(
+    detector: BaseSeriesDetector, path: str | os.PathLike[str], stream: dict[str, Any] | None = None
+) -> None:
+    """Write a detector to a file, and the state of a stream with it; see `BaseSeriesDetector.save`."""
     if _detector_class(type(detector).__name__) is not type(detector):
         raise TypeError(
             f"{type(detector).__name__} is no detector of timesad, so timesad.load could not create it. Use "
@@ -83,6 +85,10 @@ def save_detector(detector: BaseSeriesDetector, path: str | os.PathLike[str]) ->
         "parameters": {name: encoder.encode(value, f"parameters.{name}") for name, value in parameters.items()},
         "state": {name: encoder.encode(value, f"state.{name}") for name, value in state.items()},
     }
+    if stream is not None:
+        content["stream"] = {
+            name: encoder.encode(value, f"stream.{name}") for name, value in stream.items() if value is not detector
+        }
     _write_atomically(Path(path), file_of(content, encoder.arrays))
 
 
@@ -92,8 +98,8 @@ def file_of(content: dict[str, Any], arrays: Arrays) -> bytes:
     return save(arrays, {ENTRY: json.dumps(entry)})
 
 
-def load(path: str | os.PathLike[str]) -> BaseSeriesDetector:
-    """Load a detector that `BaseSeriesDetector.save` wrote. Nothing in the file is executed.
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load a detector that `BaseSeriesDetector.save` wrote, or a stream. Nothing in the file is executed.
 
     Parameters
     ----------
@@ -102,7 +108,7 @@ def load(path: str | os.PathLike[str]) -> BaseSeriesDetector:
 
     Returns
     -------
-    detector : BaseSeriesDetector
+    detector : BaseSeriesDetector or Stream
         With its parameters and its fitted state, on the CPU. Its scores are those of the saved detector; `device` takes
         effect at the next call.
 
@@ -134,7 +140,13 @@ def load(path: str | os.PathLike[str]) -> BaseSeriesDetector:
         detector_class = _detector_class(class_name)
         if detector_class is None:
             _refuse(path, f"it has an unknown detector, {class_name!r} of timesad {version}")
-        return _Decoder(detector_class, arrays).detector(content)
+        decoder = _Decoder(detector_class, arrays)
+        detector = decoder.detector(content)
+        if "stream" not in content:
+            return detector
+        from .streams import Stream  # imported here: it imports this module
+
+        return Stream.resumed(detector, {name: decoder.decode(node) for name, node in content["stream"].items()})
     except FileFormatError:
         raise
     except (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -256,15 +257,50 @@ class SeriesScorer:
             neighbors=None if self.neighbors is None else replace(self.neighbors, uses_past=False),
         )
 
-    def score(self, series: Series, device: torch.device | str) -> NDArray[np.float64]:
-        """Score of new rows, (n_rows,); larger is more abnormal."""
+    @property
+    def grid(self) -> int:
+        """Rows after which windows and everything else that is read in steps are at the same place again."""
+        step = 1 if self.reconstruction is None or not self.settings.uses_past else self.reconstruction.step
+        return math.lcm(self.settings.stride, step)
+
+    @property
+    def reach(self) -> int:
+        """Rows to each side that a score depends on, apart from the past."""
+        return self.settings.window_size + 4 * self.settings.smoothing
+
+    @property
+    def near_rows(self) -> int:
+        """Rows before a row that are scored with it: its reach, and those that set what is typical."""
+        uses_typical = self.reconstruction is not None and self.settings.uses_past
+        return self.reach + (self.reconstruction.memory_rows if self.reconstruction and uses_typical else 0)
+
+    @property
+    def memory_rows(self) -> int:
+        """Rows before a row that its score depends on, at most; of a longer past every second, fourth, … is read."""
+        past = self.neighbors is not None and self.settings.uses_past
+        return max(self.near_rows, self.settings.max_windows * self.settings.stride if past else 0)
+
+    def n_far(self, n_before: int, first_row: int = 0) -> int:
+        """How many of the `n_before` rows before those to score, which begin at `first_row`, are far.
+
+        Far rows are read as neighbours only. They end on the grid.
+        """
+        n_far = max(0, n_before - self.near_rows)
+        return max(0, n_far - (first_row + n_far) % self.grid)
+
+    def score(self, series: Series, device: torch.device | str, n_far: int = 0) -> NDArray[np.float64]:
+        """Score of new rows, (n_rows - n_far,); larger is more abnormal.
+
+        The first `n_far` rows of a single series are not scored; see the method `n_far`.
+        """
         device = torch.device(device)
         parts = distance = None
+        near = series.from_row(n_far)
         if self.reconstruction is not None:
-            parts = self.reconstruction(series, device, with_discrepancy=self.settings.uses_discrepancy)
+            parts = self.reconstruction(near, device, with_discrepancy=self.settings.uses_discrepancy)
         if self.neighbors is not None:
-            distance = self.neighbors(series, device)
-        return self.join(parts, distance, self._weight(series))
+            distance = self.neighbors(series, device, n_far)
+        return self.join(parts, distance, self._weight(series)[n_far:])
 
     def evidence(self, series: Series, device: torch.device | str) -> RowEvidence:
         """Score of new rows and the evidence that alarms are made of."""

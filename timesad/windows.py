@@ -323,6 +323,13 @@ class Series:
         """Columns of `values`."""
         return self.values.shape[1]
 
+    def from_row(self, row: int) -> Series:
+        """The rows from `row` on, of one series."""
+        if row == 0:
+            return self
+        missing = None if self.missing is None else self.missing[row:]
+        return Series(self.values[row:], np.array([0, len(self) - row]), missing, self.first_row + row)
+
     def windows(self, window_size: int, stride: int) -> WindowSet:
         """Windows that together contain every row; see `window_starts`."""
         starts = window_starts(self.borders, window_size, stride, self.first_row)
