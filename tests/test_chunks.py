@@ -74,6 +74,34 @@ class TestContext:
             for name, part in detector.explain(long_waves[:2500]).items():
                 np.testing.assert_allclose(parts[name], part[n_before:], atol=1e-4, err_msg=name)
 
+    @pytest.mark.parametrize("use_past", [True, False])
+    def test_alarms_are_those_of_the_joined_rows_that_end_in_X(self, make_detector, waves, use_past):
+        """The level remembers 2,000 rows, so 5,000 rows of context hold more than is read."""
+        detector = make_detector(smoothing=6, use_past=use_past).fit(waves)
+        rows = np.tile(waves, (30, 1))
+        rows[4980:5020] += 2.0  # begins in the context
+        rows[6000:6010] -= 3.0
+        rows[6500:, 1] += 0.6
+        whole = detector.detect(rows)
+        expected = whole[whole["end"] > 5000].reset_index(drop=True)
+        assert 2 <= len(expected) < len(whole) + 1
+        expected[["start", "end", "peak"]] -= 5000
+        found = detector.detect(rows[5000:], context=rows[:5000])
+        pd.testing.assert_frame_equal(found, expected, atol=1e-4, rtol=1e-4)
+        if isinstance(detector, NearestWindowsDetector):  # a network finds its own beginning of this alarm
+            assert found["start"][0] < 0
+
+    def test_alarms_of_tables_have_their_times(self, make_nearest, waves):
+        detector = make_nearest().fit(waves)
+        frame = pd.DataFrame(waves, index=pd.date_range("2026", periods=240, freq="s"))
+        frame.iloc[200:205] += 4.0
+        found, whole = detector.detect(frame[150:], context=frame[:150]), detector.detect(frame)
+        assert found["start_time"].tolist() == whole["start_time"].tolist()
+        with pytest.raises(ValueError, match="index with context"):
+            detector.detect(waves, context=waves, index=np.arange(240))
+        with pytest.raises(ValueError, match="context without X"):
+            detector.detect(None, context=waves)
+
     def test_of_tables_and_of_less_than_a_window(self, make_nearest, waves, long_waves):
         detector, frame = make_nearest().fit(waves), pd.DataFrame(long_waves)
         expected = detector.decision_function(long_waves[:503])[500:]

@@ -96,28 +96,55 @@ class TestScores:
         assert stream.update(series[15]).index.tolist() == list(range(16))
 
 
+class TestAlarms:
+    def test_are_those_of_the_whole_series(self, detector, series):
+        stream = detector.stream()
+        feed(stream, series)
+        pd.testing.assert_frame_equal(stream.detect(), detector.detect(series), atol=1e-4, rtol=1e-4)
+        pd.testing.assert_frame_equal(
+            stream.detect(min_severity=3.0, follow_drift=False),
+            detector.detect(series, min_severity=3.0, follow_drift=False),
+            atol=1e-4,
+            rtol=1e-4,
+        )
+
+    def test_of_a_long_stream_are_those_of_its_last_rows(self, make_nearest, waves, series):
+        detector = make_nearest(smoothing=SMOOTHING, use_past=False).fit(waves)
+        long = np.tile(series, (5, 1))
+        stream = detector.stream()
+        for part in np.array_split(long, 9):
+            stream.update(part)
+        assert stream.history.index[0] > 1000
+        whole = detector.detect(long)
+        expected = whole[whole["end"] > len(long) - detector.alarm_finder_.memory].reset_index(drop=True)
+        assert 2 <= len(expected) < len(whole)
+        pd.testing.assert_frame_equal(stream.detect(), expected, atol=1e-4, rtol=1e-4)
+
+
 class TestMemory:
     def test_a_long_stream_holds_a_fixed_number_of_rows(self, make_detector, waves, series):
         detector = make_detector(smoothing=SMOOTHING, use_past=False).fit(waves)
         stream = detector.stream()
-        long = np.tile(series, (3, 1))
+        long = np.tile(series, (5, 1))
         held, found = [], []
-        for at in range(0, len(long), 100):
-            found.append(stream.update(long[at : at + 100]))
+        for at in range(0, len(long), 500):
+            found.append(stream.update(long[at : at + 500]))
             held.append(len(stream.history))
         assert max(held) <= stream.memory_rows + stream.delay
-        assert len(set(held[5:])) <= 2
+        assert len(set(held[10:])) <= 2
+        assert stream.history.index[0] > 1000
         scores = final_scores([*found, stream.finish()])
         np.testing.assert_allclose(scores, detector.decision_function(long), atol=1e-4)
 
     def test_nearest_windows_read_the_last_rows_of_a_longer_past(self, make_nearest, waves, series):
-        """Of 60 windows every second row, 120 rows: then a score depends on no earlier row."""
+        """At most 60 of them; what is held suffices for the alarms as well."""
         detector = make_nearest(smoothing=SMOOTHING, max_windows=60).fit(waves)
         stream = detector.stream()
-        found = feed(stream, np.tile(series, (3, 1)))
+        found = feed(stream, np.tile(series, (5, 1)), sizes=(100, 400))
         assert len(stream.history) <= stream.memory_rows + stream.delay
         last = final_scores(found)
-        assert last.index[-1] == 3 * len(series) - DELAY - 1
+        assert last.index[-1] == 5 * len(series) - DELAY - 1
+        assert stream.history.index[0] > 1000
         assert np.isfinite(last).all()
 
 

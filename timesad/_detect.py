@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._input import group_names, plain_number, row_labels
+from ._input import group_names, plain_number, row_labels, with_context
 from ._one_fit import of_one_fit
 from .alarms import Alarm, AlarmFinder, channel_shares, direction_of
 from .scoring import RowEvidence, SeriesScorer
@@ -58,6 +58,7 @@ class DetectMixin:
         X: ArrayLike | None,
         *,
         groups: ArrayLike | None = None,
+        context: ArrayLike | None = None,
         false_alarms_per: float | None = None,
         follow_drift: bool = True,
         merge: int | None = None,
@@ -74,6 +75,9 @@ class DetectMixin:
             Rows in time order, as in `decision_function`. None takes the rows that were fitted.
         groups : array-like of shape (n_rows,), default=None
             Series of each row, if X holds several series. No alarm crosses a border.
+        context : array-like of shape (n_earlier_rows, n_channels), default=None
+            Rows right before X, as in `decision_function`. The alarms are those of the joined rows that end in X. One
+            that began before has a negative `start`.
         false_alarms_per : float, default=None
             At most one false alarm in so many normal rows, in the mean. It holds for rows like the training rows and
             is extrapolated from their peaks; see `timesad.thresholds.ScoreTail`. None takes the level that 1 % of
@@ -154,33 +158,43 @@ class DetectMixin:
         if not isinstance(direction, str) or direction not in ("both", "up", "down"):
             raise ValueError(f"direction={direction!r} is not one of 'both', 'up' and 'down'.")
         if X is None:
-            if groups is not None:
-                raise ValueError("groups without X: detect(None) takes the series that were given to fit.")
-            evidence, borders = self.training_evidence_, self.training_borders_
+            if groups is not None or context is not None:
+                raise ValueError("groups or context without X: detect(None) takes the series that were given to fit.")
+            evidence, borders, n_before, n_far = self.training_evidence_, self.training_borders_, 0, 0
+            labels = row_labels(X, index, borders)
         else:
-            series = self._scaled_series(X, groups)
-            borders = series.borders
-        labels = row_labels(X, index, borders)
-        if X is not None:
+            if context is not None and index is not None:
+                raise ValueError("index with context: pass both as DataFrames that have the labels as their index.")
+            X, n_before = with_context(X, context, groups)
+            series, finder = self._scaled_series(X, groups), self.alarm_finder_
+            labels = row_labels(X, index, series.borders)
+            n_far = self.scorer_.n_far(max(0, n_before - finder.memory), series.first_row, finder.step)
+            borders = series.from_row(n_far).borders
             device = self._resolve_device()
             with plain_torch(device):
-                evidence = self.scorer_.evidence(series, device)
+                evidence = self.scorer_.evidence(series, device, n_far)
         level = self._level(false_alarms_per)
         found = self.alarm_finder_.find(evidence, borders, level, follow=follow_drift, merge=merge)
         directions = [direction_of(evidence, alarm) for alarm in found]
         kept = [
             (alarm, way)
             for alarm, way in zip(found, directions, strict=True)
-            if alarm.end - alarm.start >= min_duration and alarm.severity >= min_severity and direction in ("both", way)
+            if alarm.end + n_far > n_before
+            and alarm.end - alarm.start >= min_duration
+            and alarm.severity >= min_severity
+            and direction in ("both", way)
         ]
         alarms = [alarm for alarm, _ in kept]
         fixed = evidence
         if alarms and X is not None:
             with plain_torch(device):
-                fixed = self.scorer_.without_past().evidence(series, device)
+                fixed = self.scorer_.without_past().evidence(series.from_row(n_far), device)
         ongoing = self.alarm_finder_.ongoing(fixed, borders, level, alarms)
         names = None if groups is None else group_names(groups, int(borders[-1]))
-        return self._table(evidence, alarms, [way for _, way in kept], ongoing, labels, names)
+        labels = None if labels is None else labels[n_far:]
+        table = self._table(evidence, alarms, [way for _, way in kept], ongoing, labels, names)
+        table[["start", "end", "peak"]] += n_far - n_before
+        return table
 
     def _level(self, false_alarms_per: float | None) -> float:
         """Smallest level of an alarm."""

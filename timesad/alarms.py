@@ -126,6 +126,11 @@ class AlarmFinder:
         """Recent rows of the baseline."""
         return max(MEMORY_ROWS, len(self.baseline) // MEMORY_DIVISOR)
 
+    @property
+    def step(self) -> int:
+        """Rows after which the baseline is computed anew."""
+        return max(1, self.memory // UPDATES)
+
     def levels(
         self, recent: NDArray[np.float64], borders: NDArray[np.intp], level: float, *, follow: bool
     ) -> NDArray[np.float64]:
@@ -144,12 +149,11 @@ class AlarmFinder:
         """
         levels = np.full(len(recent), level)
         if follow:
-            step = max(1, self.memory // UPDATES)
             for begin, end in pairwise(borders):
-                for first in range(begin, end, step):
+                for first in range(begin, end, self.step):
                     known = np.concatenate([self.baseline, recent[max(begin, first - self.memory) : first]])
                     raised = BASELINE_FACTOR * np.quantile(known, BASELINE_QUANTILE)
-                    levels[first : min(first + step, end)] = max(level, float(raised))
+                    levels[first : min(first + self.step, end)] = max(level, float(raised))
         return levels
 
     def find(

@@ -497,12 +497,15 @@ class NeighborScorer:
             np.maximum(score, self._score(calibration, distances, near), out=score)
         return score
 
-    def with_local(self, series: Series, device: torch.device | str) -> tuple[NDArray[np.float64], LocalEvidence]:
-        """Score of new rows, (n_rows,), and their local evidence."""
-        score, local = np.full(len(series), -np.inf), LargestChannel(len(series))
-        for channel, (calibration, distances) in enumerate(self._channels(series, device, signed=True)):
-            np.maximum(score, self._score(calibration, distances, series), out=score)
-            calibration.add_local(local, channel, distances, self.smoothing, series.borders)
+    def with_local(
+        self, series: Series, device: torch.device | str, n_far: int = 0
+    ) -> tuple[NDArray[np.float64], LocalEvidence]:
+        """Score of new rows, (n_rows - n_far,), and their local evidence; `n_far` as in a call."""
+        near = series.from_row(n_far)
+        score, local = np.full(len(near), -np.inf), LargestChannel(len(near))
+        for channel, (calibration, distances) in enumerate(self._channels(series, device, n_far=n_far, signed=True)):
+            np.maximum(score, self._score(calibration, distances, near), out=score)
+            calibration.add_local(local, channel, distances, self.smoothing, near.borders)
         return score, local.evidence()
 
     def explain(self, series: Series, device: torch.device | str) -> NeighborParts:

@@ -280,13 +280,13 @@ class SeriesScorer:
         past = self.neighbors is not None and self.settings.uses_past
         return max(self.near_rows, self.settings.max_windows * self.settings.stride if past else 0)
 
-    def n_far(self, n_before: int, first_row: int = 0) -> int:
+    def n_far(self, n_before: int, first_row: int = 0, step: int = 1) -> int:
         """How many of the `n_before` rows before those to score, which begin at `first_row`, are far.
 
-        Far rows are read as neighbours only. They end on the grid.
+        Far rows are read as neighbours only. They end on the grid, and on a multiple of `step` rows.
         """
         n_far = max(0, n_before - self.near_rows)
-        return max(0, n_far - (first_row + n_far) % self.grid)
+        return max(0, n_far - (first_row + n_far) % math.lcm(self.grid, step))
 
     def score(self, series: Series, device: torch.device | str, n_far: int = 0) -> NDArray[np.float64]:
         """Score of new rows, (n_rows - n_far,); larger is more abnormal.
@@ -302,17 +302,16 @@ class SeriesScorer:
             distance = self.neighbors(series, device, n_far)
         return self.join(parts, distance, self._weight(series)[n_far:])
 
-    def evidence(self, series: Series, device: torch.device | str) -> RowEvidence:
-        """Score of new rows and the evidence that alarms are made of."""
+    def evidence(self, series: Series, device: torch.device | str, n_far: int = 0) -> RowEvidence:
+        """Score of new rows and the evidence that alarms are made of; `n_far` as in `score`."""
         device = torch.device(device)
         parts = distance = local = None
+        near = series.from_row(n_far)
         if self.reconstruction is not None:
-            parts = self.reconstruction(
-                series, device, with_discrepancy=self.settings.uses_discrepancy, with_local=True
-            )
+            parts = self.reconstruction(near, device, with_discrepancy=self.settings.uses_discrepancy, with_local=True)
         if self.neighbors is not None:
-            distance, local = self.neighbors.with_local(series, device)
-        return self.join_evidence(parts, distance, local, self._weight(series))
+            distance, local = self.neighbors.with_local(series, device, n_far)
+        return self.join_evidence(parts, distance, local, self._weight(series)[n_far:])
 
     def explain(self, series: Series, device: torch.device | str) -> Bunch:
         """Score of new rows and its parts; see `BaseSeriesDetector.explain`."""

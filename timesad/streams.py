@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,9 @@ class Stream:
         self._detector = twin(detector)
         scorer = self._detector.scorer_
         self.delay = scorer.reach
-        self.memory_rows = max(scorer.memory_rows, scorer.near_rows + self.delay + scorer.grid)
+        finder = self._detector.alarm_finder_
+        of_alarms = 2 * finder.memory + math.lcm(scorer.grid, finder.step)  # shown, and behind their level
+        self.memory_rows = max(scorer.memory_rows, scorer.near_rows + of_alarms)
         self._values: NDArray[np.floating] = np.empty((0, self._detector.n_features_in_))
         self._first_row = 0  # number of the first row that is held
         self._n_final = 0  # rows whose score is final
@@ -124,6 +127,26 @@ class Stream:
         """
         self._values = np.concatenate([self._values, self._read(rows)])
         return self._scores(max(self._n_final, self.n_rows - self.delay))
+
+    def detect(self, **options: Any) -> pd.DataFrame:
+        """Alarms in the last rows, as many as their level remembers; at least 2,000.
+
+        Parameters
+        ----------
+        **options
+            Those of `BaseSeriesDetector.detect`, such as `false_alarms_per` and `min_severity`.
+
+        Returns
+        -------
+        alarms : DataFrame
+            As of `BaseSeriesDetector.detect`, by row number of the stream. An alarm that reaches the last `delay` rows
+            may change.
+        """
+        n_before = max(0, len(self._values) - self._detector.alarm_finder_.memory)
+        frame = self._frame()
+        alarms = self._detector.detect(frame.iloc[n_before:], context=frame.iloc[:n_before], **options)
+        alarms[["start", "end", "peak"]] += self._first_row + n_before
+        return alarms
 
     def finish(self) -> pd.DataFrame:
         """Final scores of all rows, when no further row will come."""
