@@ -4,6 +4,7 @@ from ._anomaly_transformer import AnomalyTransformerDetector
 from ._nearest_windows import NearestWindowsDetector
 from ._timesnet import TimesNetDetector
 from ._timesnet_discrepancy import TimesNetDiscrepancyDetector
+from .many import fit_many, score_many
 from .saving import load
 
 __version__ = "0.2.0.dev0"
@@ -14,5 +15,7 @@ __all__ = [
     "TimesNetDetector",
     "TimesNetDiscrepancyDetector",
     "__version__",
+    "fit_many",
     "load",
+    "score_many",
 ]

@@ -11,6 +11,7 @@ __all__ = [
     "IgnoredGroupsWarning",
     "IncompatiblePickleError",
     "PeriodFallbackWarning",
+    "SeriesFailedWarning",
     "ShortSeriesWarning",
     "SlowDeviceWarning",
     "TimeGapWarning",
@@ -39,6 +40,10 @@ class ExtrapolationWarning(TimesadWarning):
 
 class IgnoredGroupsWarning(TimesadWarning):
     """The argument y, which is ignored, looks like names of series."""
+
+
+class SeriesFailedWarning(TimesadWarning):
+    """Some of many series could not be fitted or scored; they are left out."""
 
 
 class TimeGapWarning(TimesadWarning):
