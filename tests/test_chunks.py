@@ -93,7 +93,7 @@ class TestContext:
 
     def test_alarms_of_tables_have_their_times(self, make_nearest, waves):
         detector = make_nearest().fit(waves)
-        frame = pd.DataFrame(waves, index=pd.date_range("2026", periods=240, freq="s"))
+        frame = pd.DataFrame(waves.copy(), index=pd.date_range("2026", periods=240, freq="s"))
         frame.iloc[200:205] += 4.0
         found, whole = detector.detect(frame[150:], context=frame[:150]), detector.detect(frame)
         assert found["start_time"].tolist() == whole["start_time"].tolist()
