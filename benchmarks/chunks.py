@@ -6,9 +6,7 @@ whole and in chunks, and writes `docs/results/chunks.md`.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,8 @@ from timesad import NearestWindowsDetector, TimesNetDetector, TimesNetDiscrepanc
 from timesad.datasets import load_host_telemetry
 
 from .contract import FloatArray
+from .page import write_page
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "chunks.md"
 CHUNK_ROWS = 300
 ALIGNED, SHIFTED = 0, 5  # rows between the start of a chunk and the whole series' grid of windows
 
@@ -100,12 +98,5 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=PAGE)
-    parser.parse_args(arguments).out.write_text(table())
-
-
 if __name__ == "__main__":
-    main()
+    write_page("chunks.md", __doc__, table)

@@ -6,9 +6,7 @@ jobs use two cores.
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -21,8 +19,8 @@ from timesad.datasets import make_anomalous_series
 from timesad.many import fit_many, score_many
 
 from .contract import FloatArray
+from .page import write_page
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "many.md"
 N_ROWS = 2000
 JOBS = (1, 2)
 DETECTORS = (
@@ -79,12 +77,5 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=PAGE)
-    parser.parse_args(arguments).out.write_text(table())
-
-
 if __name__ == "__main__":
-    main()
+    write_page("many.md", __doc__, table)
