@@ -122,10 +122,15 @@ def check_repeatable(detector: Any, X: NDArray[np.float64]) -> None:
 
 def check_global_generators(detector: Any, X: NDArray[np.float64]) -> None:
     """The global generators of numpy and torch do not move."""
-    before = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
+    before = _generator_states()
     detector.fit(X).decision_function(X)
-    after = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]  # noqa: NPY002
+    after = _generator_states()
     assert before == after
+
+
+def _generator_states() -> tuple[Any, ...]:
+    _, keys, *place = np.random.get_state()  # noqa: NPY002
+    return np.asarray(keys).tolist(), place, torch.get_rng_state().tolist()
 
 
 def check_torch_state(detector: Any, X: NDArray[np.float64]) -> None:
