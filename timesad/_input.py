@@ -17,11 +17,14 @@ from .exceptions import IgnoredGroupsWarning, TimeGapWarning, warn
 from .windows import series_borders
 
 __all__ = [
+    "GAP_STEPS",
     "MISSING",
     "Rows",
     "check_ignored",
     "check_return_confidence",
+    "first_row",
     "group_names",
+    "long_steps",
     "plain_number",
     "read_next_rows",
     "read_rows",
@@ -106,7 +109,7 @@ def read_rows(
             "series should hold several windows). In cross-validation every fold must hold a window."
         )
     filled = values if cells is None else _interpolated(values, cells, borders)
-    return Rows(filled, borders, cells, 0 if reset or groups is not None else _first_row(X))
+    return Rows(filled, borders, cells, 0 if reset or groups is not None else first_row(X))
 
 
 def read_next_rows(detector: Any, rows: ArrayLike, missing: str) -> NDArray[np.floating]:
@@ -142,7 +145,7 @@ def _validated(detector: Any, X: ArrayLike, *, reset: bool, least_rows: int = 2)
     return values
 
 
-def _first_row(X: Any) -> int:
+def first_row(X: Any) -> int:
     """Row number at which a slice of a DataFrame begins, if its index counts the rows."""
     index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
     return index.start // index.step if isinstance(index, pd.RangeIndex) and index.step > 0 else 0
@@ -314,7 +317,7 @@ def _check_times(X: Any, borders: NDArray[np.intp]) -> None:
                 f"the times of X do not increase: row {begin + row} ({times[row]}) follows {times[row - 1]}. Sort X by "
                 "its index, drop repeated times, name the series in groups, or pass a plain array."
             )
-        gaps = np.flatnonzero(steps > GAP_STEPS * np.median(steps)) if len(steps) else steps
+        gaps = long_steps(steps)
         n_gaps += len(gaps)
         if first is None and len(gaps):
             first = f"between row {begin + gaps[0]} ({times[gaps[0]]}) and the next ({times[gaps[0] + 1]})"
@@ -324,6 +327,11 @@ def _check_times(X: Any, borders: NDArray[np.intp]) -> None:
             f"{first}. A window must not cross a gap: name the parts as series in groups, or resample X.",
             TimeGapWarning,
         )
+
+
+def long_steps(steps: NDArray[Any]) -> NDArray[np.intp]:
+    """Numbers of the steps in time that are longer than `GAP_STEPS` median steps."""
+    return np.flatnonzero(steps > GAP_STEPS * np.median(steps)) if len(steps) else np.empty(0, dtype=np.intp)
 
 
 def row_labels(X: Any, index: ArrayLike | None, borders: NDArray[np.intp]) -> pd.Index | None:

@@ -146,7 +146,7 @@ def _detect(args: argparse.Namespace) -> None:
     if series.train_size is None:  # all rows are fitted and may hold anomalies
         detector = _fitted(args, series.frame, clean_training=False)
         alarms = detector.detect(None, false_alarms_per=args.false_alarms_per)
-        _report(args, detector, series, 0, alarms, detector.decision_scores_, detector.labels_)
+        _report(args, detector, series, 0, alarms, (detector.decision_scores_, detector.labels_))
     else:
         _score_rows(args, _fitted(args, series.frame[: series.train_size]), series, series.train_size)
 
@@ -247,8 +247,11 @@ def _score_rows(args: argparse.Namespace, detector: Any, series: Bunch, first: i
         raise ValueError(f"all {first} rows of {args.data} were fitted. Pass fewer --train-rows, or none for all rows.")
     new = series.frame[first:]
     alarms = detector.detect(new, false_alarms_per=args.false_alarms_per)
-    scores = detector.decision_function(new)
-    _report(args, detector, series, first, alarms, scores, detector._label(scores))
+    scored = None
+    if args.out or args.plot:
+        scores = detector.decision_function(new)
+        scored = scores, detector._label(scores)
+    _report(args, detector, series, first, alarms, scored)
 
 
 def _report(
@@ -257,20 +260,20 @@ def _report(
     series: Bunch,
     first: int,
     alarms: pd.DataFrame,
-    scores: NDArray[np.float64],
-    labels: NDArray[np.int_],
+    scored: tuple[NDArray[np.float64], NDArray[np.int_]] | None,
 ) -> None:
-    """Write or print what was asked for, of the rows from `first` on."""
+    """Write or print what was asked for, of the rows from `first` on; scores and labels only if they are needed."""
     times = None if series.timestamps is None else series.timestamps[first:]
     rows = np.arange(first, len(series.frame))
-    if args.plot:
-        _draw(args, scores, detector.threshold_, rows, alarms)
+    if args.plot and scored:
+        _draw(args, scored[0], detector.threshold_, rows, alarms)
     alarms = alarms.drop(columns=["start_time", "end_time"], errors="ignore")
     if times is not None:
         alarms.insert(2, "start_time", times[alarms["start"]])
         alarms.insert(3, "end_time", times[alarms["end"] - 1])
     alarms[["start", "end", "peak"]] += first
-    if args.out:
+    if args.out and scored:
+        scores, labels = scored
         columns = {"row": rows} | ({} if times is None else {"time": times})
         pd.DataFrame(columns | {"score": scores, "anomaly": labels}).to_csv(args.out, index=False)
     if args.alarms:

@@ -161,7 +161,7 @@ class TrainingWindows:
         n_windows_far = int(np.searchsorted(windows.starts, n_far))
         segments = [segment.without_first(n_windows_far) for segment in segments]
         for channel in range(windows.values.shape[1]):
-            rows = RowDistances(windows, channel, n_far=n_far, signed=signed)
+            rows = RowDistances(windows, n_far=n_far, signed=signed)
             for starts, differences in self._differences(windows, channel, device, segments):
                 rows.add(starts, differences)
             yield rows.distances()
@@ -191,7 +191,7 @@ class TrainingWindows:
         half_width = self.zone_windows(half_width)
         zone = self.exclusion_zone(windows, half_width) if half_width else None
         for channel in range(windows.values.shape[1]):
-            rows = [RowDistances(windows, channel, signed=True) for _ in range(1 if zone is None else 2)]
+            rows = [RowDistances(windows, signed=True) for _ in range(1 if zone is None else 2)]
             for starts, found in self._self_differences(windows, channel, device, zone):
                 for one, differences in zip(rows, found, strict=True):
                     one.add(starts, differences)
@@ -234,12 +234,13 @@ class TrainingWindows:
         n_neighbors = min(self.n_neighbors, len(training))
         for number, batch in enumerate(Segment.without_candidates(len(windows)).batches(SEARCH_BATCH)):
             x = windows.channel(channel, batch).to(device)  # (batch, time)
-            half_squares = training.half_squares(x, windows.channel_observed(channel, batch))
+            observed = windows.channel_observed(channel, batch)
+            half_squares = training.half_squares(x, observed)
             nearest = [half_squares.topk(n_neighbors, largest=False).indices]
             if zone is not None:
                 half_squares[zone[number]] = torch.inf
                 nearest.append(half_squares.topk(n_neighbors, largest=False).indices)
-            yield windows.starts[batch], [x[:, None] - training.windows[one] for one in nearest]
+            yield windows.starts[batch], [differences_of(x, training.windows[one], observed) for one in nearest]
 
     @torch.inference_mode()
     def _differences(
@@ -263,7 +264,13 @@ class TrainingWindows:
                     order = half_squares.topk(n_neighbors, largest=False).indices  # (batch, neighbour)
                     neighbors = neighbors.take_along_dim(order[:, :, None], dim=1)
                 # Distances anew, from the differences: the expanded square has lost digits.
-                yield windows.starts[batch], x[:, None] - neighbors
+                yield windows.starts[batch], differences_of(x, neighbors, observed)
+
+
+def differences_of(x: Tensor, neighbors: Tensor, observed: Tensor | None) -> Tensor:
+    """X - m, (batch, neighbour, time), and 0 where x is not observed: (batch, time), (batch, neighbour, time)."""
+    differences = x[:, None] - neighbors
+    return differences if observed is None else differences * observed.to(x.device)[:, None]
 
 
 class Candidates(NamedTuple):
@@ -317,18 +324,15 @@ class RowDistances:
     ----------
     windows : WindowSet
         The windows, without repeats.
-    channel : int
-        Number of the channel.
     n_far : int, default=0
         First rows, which no window contains.
     signed : bool
         Whether to average the differences with their signs, too.
     """
 
-    def __init__(self, windows: WindowSet, channel: int, *, n_far: int = 0, signed: bool) -> None:
+    def __init__(self, windows: WindowSet, *, n_far: int = 0, signed: bool) -> None:
         self._offsets = np.arange(windows.window_size)[:, None]
         self._n_far = n_far
-        self._missing = None if windows.missing is None else windows.missing[:, channel]
         self._signed = signed
         n_rows = len(windows.values) - n_far
         self._row = OverlapAverage(n_rows, 2 if signed else 1)
@@ -336,9 +340,6 @@ class RowDistances:
 
     def add(self, starts: NDArray[np.intp], differences: Tensor) -> None:
         """Add a batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
-        if self._missing is not None:
-            observed = torch.from_numpy(~self._missing[starts[:, None] + self._offsets[:, 0]])  # (batch, time)
-            differences = differences * observed.to(differences.device)[:, None]
         starts = starts - self._n_far
         squares = differences.square().mean(dim=1)  # (batch, time)
         columns = [squares, differences.mean(dim=1)] if self._signed else [squares]

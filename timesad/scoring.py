@@ -271,8 +271,9 @@ class SeriesScorer:
     @property
     def near_rows(self) -> int:
         """Rows before a row that are scored with it: its reach, and those that set what is typical."""
-        uses_typical = self.reconstruction is not None and self.settings.uses_past
-        return self.reach + (self.reconstruction.memory_rows if self.reconstruction and uses_typical else 0)
+        if self.reconstruction is None or not self.settings.uses_past:
+            return self.reach
+        return self.reach + self.reconstruction.memory_rows
 
     @property
     def memory_rows(self) -> int:

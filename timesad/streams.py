@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._input import read_next_rows
+from ._input import first_row, read_next_rows
 from ._one_fit import twin
 from .saving import save_detector
 
@@ -75,8 +75,7 @@ class Stream:
         self._n_final = 0  # rows whose score is final
         self._n_provisional = 0  # rows whose score was given, provisional or final
         if history is not None:
-            index = history.index if isinstance(history, pd.DataFrame) else None
-            self._first_row = index.start if isinstance(index, pd.RangeIndex) else 0
+            self._first_row = first_row(history)
             self._values = self._read(history)
             self._n_final = self._n_provisional = self.n_rows
             self._forget()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_scalar
 
+from timesad._input import GAP_STEPS, long_steps
 from timesad.datasets._series import series_bunch, series_name
 from timesad.datasets._tables import (
     Table,
@@ -71,7 +72,6 @@ DATE_FORMATS = (
     "%d-%b-%y",
 )
 CLOCK_FORMATS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-GAP_STEPS = 1.5  # median steps; a longer step is a gap
 
 # Times of each row by the names of their columns: numbers as in the file, or integers for dates.
 Times = dict[tuple[str, ...], NDArray[np.float64] | NDArray[np.int64]]
@@ -405,4 +405,4 @@ def _rows_after_gaps(times: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[
         steps = np.diff(times.astype(np.float64))
         if not len(steps) or not (steps > 0).all():
             return np.empty(0, dtype=np.intp)
-        return np.flatnonzero(steps > GAP_STEPS * np.median(steps)) + 1
+        return long_steps(steps) + 1

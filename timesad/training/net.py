@@ -21,7 +21,7 @@ from torch.utils.data import RandomSampler
 from ..accelerator import Recorded, repeatable_convolutions, send
 from ..exceptions import TrainingError, TrainingWarning, warn
 from ..nn.networks import ReconstructionNetwork
-from ..torch_state import Building, plain_torch
+from ..torch_state import Building
 from ..windows import Series, WindowSet, chronological_split
 from .callbacks import ProgressBar, StopEarly, TrainingStopped
 from .objective import MinimaxObjective, Phase
@@ -212,7 +212,7 @@ def train_network(
     TrainingWarning
         If the network describes the windows worse than their mean does.
     """
-    with plain_torch(device), repeatable_convolutions(device):
+    with repeatable_convolutions(device):
         with Building(torch.Generator().manual_seed(seed)):
             network = build().float()
         net, train, valid = prepare_training(
