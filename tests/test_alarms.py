@@ -215,7 +215,7 @@ class TestLocalised:
         np.testing.assert_allclose(found[:50], 5.0)
 
 
-ALARM = Alarm(start=2, end=6, peak=3, score=1.0, severity=1.0)
+ALARM = Alarm(start=2, end=6, peak=3, score=1.0, severity=1.0, until=6)
 
 
 class TestChannels:

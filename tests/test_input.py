@@ -6,13 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from sklearn.base import BaseEstimator
 
+from timesad._input import read_rows
 from timesad.exceptions import IgnoredGroupsWarning, TimeGapWarning
 
 METHODS = ("fit", "decision_function", "predict", "explain", "detect")
 HALVES = np.repeat(["north", "south"], 120)
 TIMES = pd.date_range("2026-01-01", periods=240, freq="min", tz="Europe/Berlin")
 NAIVE = TIMES.tz_localize(None)
+
+
+class Channels(BaseEstimator):
+    """Holds the number of channels."""
 
 
 @pytest.fixture(params=METHODS)
@@ -82,14 +88,47 @@ class TestNumbersThatAreNone:
 
 
 class TestMissing:
-    def test_interpolation_is_a_line_within_each_series(self, make_nearest, waves):
-        spoiled, filled = waves.copy(), waves.copy()
+    def test_interpolation_is_a_line_within_each_series(self, waves):
+        spoiled = waves.copy()
         spoiled[[0, 50, 51, 119, 120, 239], 0] = np.nan
-        filled[0, 0], filled[119, 0], filled[120, 0], filled[239, 0] = (waves[row, 0] for row in (1, 118, 121, 238))
-        filled[50:52, 0] = waves[49, 0] + (waves[52, 0] - waves[49, 0]) * np.array([1, 2]) / 3
-        found = make_nearest(missing="interpolate").fit(spoiled, groups=HALVES)
-        expected = make_nearest().fit(filled, groups=HALVES)
-        np.testing.assert_array_equal(found.decision_scores_, expected.decision_scores_)
+        rows = read_rows(Channels(), spoiled, HALVES, window_size=16, missing="interpolate", reset=True)
+        expected = waves.copy()
+        expected[[0, 119, 120, 239], 0] = waves[[1, 118, 121, 238], 0]
+        expected[50:52, 0] = waves[49, 0] + (waves[52, 0] - waves[49, 0]) * np.array([1, 2]) / 3
+        np.testing.assert_allclose(rows.values, expected, rtol=1e-15)
+        np.testing.assert_array_equal(rows.missing, np.isnan(spoiled))
+
+    def test_interpolation_fills_gaps_of_at_most_a_window(self, make_nearest, waves):
+        short, long = waves.copy(), waves.copy()
+        short[100:116, 1] = long[100:117, 1] = np.nan
+        detector = make_nearest(missing="interpolate").fit(short)
+        masked = make_nearest(missing="mask").fit(short)
+        np.testing.assert_array_equal(detector.decision_scores_, masked.decision_scores_)
+        for call in (detector.fit, detector.decision_function):
+            with pytest.raises(ValueError, match=r"channel 1 of X has no number in rows 100 to 116.*window_size=16"):
+                call(long)
+        assert np.isfinite(masked.decision_function(long)).all()
+
+    def test_explain_marks_the_cells(self, make_nearest, waves):
+        spoiled = waves.copy()
+        spoiled[100:116, 1] = np.nan
+        detector = make_nearest(missing="interpolate").fit(waves)
+        np.testing.assert_array_equal(detector.explain(spoiled).missing, np.isnan(spoiled))
+        assert not detector.explain(waves).missing.any()
+        assert "missing" not in make_nearest().fit(waves).explain(waves)
+
+    def test_a_gap_is_no_alarm(self, make_detector, waves):
+        new = np.tile(waves, (3, 1))
+        new[300:316, 0] = np.nan
+        alarms = make_detector(thorough=True, missing="interpolate").fit(np.tile(waves, (2, 1))).detect(new)
+        assert not ((alarms["start"] < 316) & (alarms["end"] > 300)).any(), alarms
+
+    def test_a_line_that_was_measured_is_one(self, make_nearest, waves):
+        """The channel has a period of 8 rows, so the test above can fail."""
+        new = np.tile(waves, (3, 1))
+        new[300:316, 0] = np.linspace(new[299, 0], new[316, 0], 16)
+        alarms = make_nearest(missing="interpolate").fit(np.tile(waves, (2, 1))).detect(new)
+        assert ((alarms["start"] < 316) & (alarms["end"] > 300)).any()
 
     def test_without_a_missing_number_the_options_are_the_same(self, make_detector, fitted, waves):
         for missing in ("interpolate", "mask"):
@@ -117,16 +156,14 @@ class TestMissing:
         masked = detector.decision_function(spoiled)[100:124]
         assert masked.max() < 1.5 * detector.decision_function(waves).max() + 0.5
 
-    def test_a_line_through_it_does_not(self, make_nearest, waves):
+    def test_a_line_that_was_measured_does_not(self, make_nearest, waves):
         """The channel has a period of 8 rows, so a line over 24 rows is an anomaly."""
-        spoiled = waves.copy()
+        spoiled, line = waves.copy(), waves.copy()
         spoiled[100:124, 0] = np.nan
-        line, mask = (
-            make_nearest(smoothing=1, missing=missing).fit(waves).decision_function(spoiled)[100:124].max()
-            for missing in ("interpolate", "mask")
-        )
-        assert line > 5
-        assert mask < 1
+        line[100:124, 0] = np.linspace(waves[99, 0], waves[124, 0], 24)
+        detector = make_nearest(smoothing=1, missing="mask").fit(waves)
+        assert detector.decision_function(line)[100:124].max() > 5
+        assert detector.decision_function(spoiled)[100:124].max() < 1
 
     def test_an_anomaly_beside_a_masked_number_is_found(self, make_detector, waves):
         spoiled = waves.copy()

@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timesad.exceptions import TimesadWarning, TrainingError
+from timesad.windows import runs
 
 WINDOW = 16  # of the fixture `fitted`
 SCORING = ("decision_function", "predict", "predict_proba", "predict_confidence", "p_values", "explain")
@@ -301,6 +302,11 @@ class TestHostileInputs:
         places = data.draw(st.lists(st.integers(0, X.size - 1), min_size=n_missing, max_size=n_missing))
         spoiled.flat[places] = np.nan
         detector = make_detector(missing=missing, **quick(make_detector))
+        gaps = [stop - start for channel in spoiled.T for start, stop in runs(np.isnan(channel))]
+        if missing == "interpolate" and max(gaps) > detector.window_size:
+            with pytest.raises(ValueError, match="has no number in"):
+                detector.fit(spoiled)
+            return
         if np.isnan(spoiled).all(axis=0).any():
             with pytest.raises(ValueError, match="has no number"):
                 detector.fit(spoiled)

@@ -11,10 +11,12 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import timesad
+from timesad.exceptions import TimeGapWarning
 from timesad.streams import Stream
 
 SMOOTHING = 6
 DELAY = 16 + 4 * SMOOTHING  # window_size of the fixtures
+TIMES = pd.date_range("2026-03-28", periods=1500, freq="min", tz="Europe/Berlin")  # summer time begins on the way
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,11 @@ def series():
 @pytest.fixture(scope="module", params=[True, False], ids=["past", "no past"])
 def detector(request, make_detector, waves):
     return make_detector(smoothing=SMOOTHING, use_past=request.param).fit(waves)
+
+
+@pytest.fixture(scope="module")
+def nearest(make_nearest, waves):
+    return make_nearest(smoothing=SMOOTHING).fit(waves)
 
 
 def feed(stream, rows, sizes=(1, 2, 7, 40, 200), seed=0):
@@ -121,6 +128,101 @@ class TestAlarms:
         pd.testing.assert_frame_equal(stream.detect(), expected, atol=1e-4, rtol=1e-4)
 
 
+def feed_events(stream, rows, sizes=(1, 30, 77, 200), **options):
+    """Events of updates of random sizes and of the end, one table."""
+    rng, found, at = np.random.default_rng(1), [], stream.n_rows
+    while at < len(rows):
+        size = int(rng.choice(sizes))
+        found.append(stream.update(rows[at : at + size], alarms=True, **options)[1].assign(row=at + size))
+        at += size
+    found.append(stream.finish(alarms=True, **options)[1].assign(row=len(rows)))
+    return pd.concat([one for one in found if len(one)], ignore_index=True)
+
+
+class TestEvents:
+    def test_closed_alarms_are_those_of_the_whole_series(self, detector, series):
+        events = feed_events(detector.stream(), series)
+        closed = events[events["event"] == "closed"].drop(columns=["event", "row"]).reset_index(drop=True)
+        expected = detector.detect(series).drop(columns="ongoing")
+        pd.testing.assert_frame_equal(closed, expected, atol=1e-4, rtol=1e-4)
+
+    def test_each_alarm_opens_once_and_then_ends_once(self, detector, series):
+        events = feed_events(detector.stream(history=series[:300]), series)
+        n_open = 0
+        for event in events["event"]:
+            n_open += 1 if event == "opened" else -1
+            assert n_open >= 0
+        assert n_open == 0
+
+    def test_a_strong_fault_opens_at_once_and_closes_when_nothing_can_change_it(self, make_nearest, waves, series):
+        stream = make_nearest(smoothing=SMOOTHING).fit(waves).stream(history=series[:390])
+        events = feed_events(stream, series[:700], sizes=(1,))
+        fault = events[(events["start"] < 420) & (events["end"] > 400)]
+        opened, closed = fault.iloc[0], fault.iloc[-1]
+        assert (opened["event"], closed["event"]) == ("opened", "closed")
+        assert opened["row"] < 400 + SMOOTHING
+        settled = 16 + 16 + SMOOTHING + DELAY  # merge, window_size, smoothing
+        assert closed["end"] + settled <= closed["row"] <= closed["end"] + settled + 16
+
+    def test_scores_are_the_same_with_alarms(self, detector, series):
+        stream, other = detector.stream(), detector.stream()
+        for rows in np.array_split(series, 13):
+            with_alarms, _ = stream.update(rows, alarms=True)
+            pd.testing.assert_frame_equal(with_alarms, other.update(rows), atol=1e-4, rtol=1e-4)
+
+    def test_of_a_long_stream(self, make_nearest, waves, series):
+        """Both the rows and the evidence that are held have been cut several times."""
+        detector = make_nearest(smoothing=SMOOTHING, use_past=False).fit(waves)
+        long = np.tile(series, (6, 1))
+        stream = detector.stream()
+        events = feed_events(stream, long, sizes=(100, 333))
+        assert stream.history.index[0] > 1000
+        closed = events[events["event"] == "closed"].drop(columns=["event", "row"]).reset_index(drop=True)
+        pd.testing.assert_frame_equal(closed, detector.detect(long).drop(columns="ongoing"), atol=1e-4, rtol=1e-4)
+
+    def test_alarms_may_be_asked_for_late(self, make_nearest, waves, series):
+        detector = make_nearest(smoothing=SMOOTHING, use_past=False).fit(waves)
+        long = np.tile(series, (6, 1))
+        stream = detector.stream()
+        stream.update(long[:7000])
+        events = feed_events(stream, long, sizes=(100, 333))
+        closed = events[events["event"] == "closed"].drop(columns=["event", "row"]).reset_index(drop=True)
+        expected = detector.detect(long).drop(columns="ongoing")
+        expected = expected[expected["start"] > 7000].reset_index(drop=True)
+        assert len(expected) == 2
+        pd.testing.assert_frame_equal(
+            closed[closed["start"] > 7000].reset_index(drop=True), expected, atol=1e-4, rtol=1e-4
+        )
+
+    def test_options_choose_the_alarms(self, make_nearest, waves, series):
+        detector = make_nearest(smoothing=SMOOTHING).fit(waves)
+        events = feed_events(detector.stream(), series, min_severity=3.0, direction="up", merge=2)
+        closed = events[events["event"] == "closed"]
+        expected = detector.detect(series, min_severity=3.0, direction="up", merge=2)
+        assert closed["start"].tolist() == expected["start"].tolist()
+        assert len(expected) < len(detector.detect(series))
+
+    def test_a_wrong_option_leaves_the_stream_unchanged(self, detector, series):
+        stream, other = detector.stream(series[:300]), detector.stream(series[:300])
+        with pytest.raises(ValueError, match="min_severity=-1"):
+            stream.update(series[300:400], alarms=True, min_severity=-1)
+        with pytest.raises(ValueError, match=r"\['merge'\] are of alarms; use them with alarms=True"):
+            stream.update(series[300:400], merge=3)
+        with pytest.raises(TypeError, match="min_serenity"):
+            stream.update(series[300:400], alarms=True, min_serenity=2)
+        for one, two in zip(
+            stream.update(series[300:500], alarms=True), other.update(series[300:500], alarms=True), strict=True
+        ):
+            pd.testing.assert_frame_equal(one, two)
+
+    def test_before_there_is_a_window_there_is_no_alarm(self, detector, series):
+        stream = detector.stream()
+        scores, events = stream.update(series[:15], alarms=True)
+        assert (len(scores), len(events)) == (0, 0)
+        assert events.columns.tolist() == ["event", *detector.detect(series).columns.drop("ongoing")]
+        assert stream.update(series[15], alarms=True)[0].index.tolist() == list(range(16))
+
+
 class TestMemory:
     def test_a_long_stream_holds_a_fixed_number_of_rows(self, make_detector, waves, series):
         detector = make_detector(smoothing=SMOOTHING, use_past=False).fit(waves)
@@ -162,8 +264,22 @@ class TestState:
         stream.save(tmp_path / "stream")
         loaded = timesad.load(tmp_path / "stream")
         assert isinstance(loaded, Stream)
+        assert vars(loaded).keys() == vars(stream).keys()
         for one, other in zip(feed(stream, series[777:]), feed(loaded, series[777:]), strict=True):
             pd.testing.assert_frame_equal(one, other)
+
+    def test_a_saved_stream_goes_on_with_its_alarms_and_times(self, make_nearest, waves, series, tmp_path):
+        stream = make_nearest(smoothing=SMOOTHING).fit(waves).stream()
+        table = pd.DataFrame(series, index=TIMES)
+        _, events = stream.update(table[:415], alarms=True)
+        assert events["event"].tolist()[-1] == "opened"
+        stream.save(tmp_path / "stream")
+        loaded = timesad.load(tmp_path / "stream")
+        for one, other in zip(
+            stream.update(table[415:800], alarms=True), loaded.update(table[415:800], alarms=True), strict=True
+        ):
+            pd.testing.assert_frame_equal(one, other)
+        assert "closed" in stream.update(table[800:], alarms=True)[1]["event"].tolist()
 
     def test_its_history_begins_another_stream(self, detector, series):
         stream = detector.stream()
@@ -217,3 +333,99 @@ class TestRows:
         stream = detector.stream()
         scores = final_scores([*feed(stream, spoiled, sizes=(1, 30, 100)), stream.finish()])
         np.testing.assert_allclose(scores, detector.decision_function(spoiled), atol=1e-4)
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        "times",
+        [
+            TIMES,
+            TIMES.tz_localize(None),
+            TIMES.tz_localize(None).as_unit("s"),
+            TIMES - TIMES[0],
+            TIMES.tz_localize(None).to_period("min"),
+        ],
+    )
+    def test_label_scores_and_alarms(self, nearest, series, times):
+        table = pd.DataFrame(series, index=times)
+        stream = nearest.stream()
+        scores, events = stream.update(table, alarms=True)
+        stamps = times.to_timestamp() if isinstance(times, pd.PeriodIndex) else times
+        pd.testing.assert_index_equal(pd.Index(scores["time"]), stamps[scores.index], check_names=False, exact=False)
+        expected = nearest.detect(table.set_axis(stamps))
+        for alarms in (events[events["event"] == "opened"], stream.detect()):
+            assert alarms["start_time"].tolist() == expected["start_time"].tolist()
+            assert alarms["end_time"].tolist() == expected["end_time"].tolist()
+
+    def test_single_rows_have_them(self, nearest, series):
+        table = pd.DataFrame(series, index=TIMES)
+        stream = nearest.stream(history=table[:300])
+        for number in range(300, 303):
+            found = stream.update(table.iloc[number])
+            assert found["time"].iloc[-1] == TIMES[number]
+
+    def test_history_goes_on(self, nearest, series):
+        table = pd.DataFrame(series, index=TIMES)
+        stream = nearest.stream(history=table[:300])
+        stream.update(table[300:500])
+        assert stream.history.index.equals(TIMES[:500])
+        other = nearest.stream(stream.history)
+        one, two = stream.update(table[500:600]), other.update(table[500:600])
+        np.testing.assert_allclose(one.loc[560:, "score"], two.loc[560:, "score"])
+        with pytest.raises(ValueError, match="do not increase: row 0 "):
+            other.update(table[599:620])
+
+    def test_of_another_zone_are_converted(self, nearest, series):
+        table = pd.DataFrame(series, index=TIMES)
+        stream = nearest.stream(history=table[:300])
+        found = stream.update(table[300:310].tz_convert("Asia/Tokyo"))
+        assert found["time"].iloc[-1] == TIMES[309]
+        assert str(found["time"].dtype) == str(TIMES.dtype)
+
+    @pytest.mark.parametrize(
+        ("rows", "match"),
+        [
+            (lambda table: table[299:310], r"row 0 \(2026-03-28 04:59:00\+01:00\) follows 2026-03-28 04:59:00\+01:00"),
+            (lambda table: table[250:310], "do not increase: row 0"),
+            (lambda table: table[300:310][::-1], "do not increase: row 1"),
+            (lambda table: table.iloc[[300, 301, 301, 302]], "do not increase: row 2"),
+            (
+                lambda table: table[330:340],
+                r"row 0 of X .* follows .* longer than a window, 16 rows. Begin a new stream",
+            ),
+            (lambda table: table.iloc[[300, 301, 340]], r"row 2 of X .* longer than a window"),
+            (lambda table: table[300:310].to_numpy(), "X has no times in its index, and the rows before have"),
+            (lambda table: table[300:310].tz_localize(None), "times of one kind"),
+            (lambda table: table[300:310].set_axis(TIMES[:10] - TIMES[0]), "times of one kind"),
+        ],
+    )
+    def test_that_cannot_follow_leave_the_stream_unchanged(self, nearest, series, rows, match):
+        table = pd.DataFrame(series, index=TIMES)
+        stream, other = nearest.stream(table[:300]), nearest.stream(table[:300])
+        with pytest.raises(ValueError, match=match):
+            stream.update(rows(table), alarms=True)
+        for one, two in zip(
+            stream.update(table[300:400], alarms=True), other.update(table[300:400], alarms=True), strict=True
+        ):
+            pd.testing.assert_frame_equal(one, two)
+
+    def test_after_rows_without(self, nearest, series):
+        stream = nearest.stream(series[:300])
+        with pytest.raises(ValueError, match="X has times in its index, and the rows before have none"):
+            stream.update(pd.DataFrame(series[300:310], index=TIMES[300:310]))
+
+    def test_a_short_gap_warns_once(self, nearest, series):
+        table = pd.DataFrame(series, index=TIMES)
+        stream = nearest.stream(table[:300])
+        with pytest.warns(TimeGapWarning, match=r"1 steps .*between row -1 .*04:59:00.* 05:05:00"):
+            stream.update(table[305:310])
+        stream.update(table[310:320])
+
+    def test_a_long_gap_of_missing_numbers_leaves_the_stream_unchanged(self, make_nearest, waves, series):
+        detector = make_nearest(smoothing=SMOOTHING, missing="interpolate").fit(waves)
+        stream, other = detector.stream(series[:300]), detector.stream(series[:300])
+        spoiled = series[300:400].copy()
+        spoiled[20:60, 1] = np.nan
+        with pytest.raises(ValueError, match=r"channel 1 of X has no number in rows .*missing='mask'"):
+            stream.update(spoiled)
+        pd.testing.assert_frame_equal(stream.update(series[300:400]), other.update(series[300:400]))

@@ -40,8 +40,9 @@ class AnomalyTransformerDetector(AssociationsMixin):
         Whether a score depends on all earlier rows of its series in X: what has become typical is subtracted. False
         scores a row by the rows near it, so that a long series can be scored in chunks.
     missing : {"error", "interpolate", "mask"}, default="error"
-        What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
-        "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
+        What NaN in X means. "error" raises ValueError. "mask" draws a line between the numbers before and after, and a
+        missing number counts as expected: it adds nothing to a score. "interpolate" does the same and raises ValueError
+        for a gap of more than `window_size` rows.
     discrepancy_weight : float or "balanced", default=3.0
         k in the loss ``reconstruction ± k · discrepancy``; 3 is the official code's. "balanced" takes ``reconstruction
         / discrepancy`` of each batch. 0 trains without the discrepancy.
@@ -93,7 +94,7 @@ class AnomalyTransformerDetector(AssociationsMixin):
         The trained network.
     n_features_in_ : int
         Channels seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X was a DataFrame.
 
     See Also

@@ -17,8 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._compatibility import check_layout, explain_removed_parameters, mark_layout
 from ._detect import DetectMixin
-from ._input import MISSING, Rows, check_ignored, check_return_confidence, plain_number, read_rows, with_context
+from ._input import ERROR, MISSING, check_ignored, check_return_confidence, plain_number, read_rows, with_context
 from ._one_fit import of_one_fit, twin
+from ._output import OUTPUTS, in_output
 from .exceptions import SlowDeviceWarning, warn
 from .saving import save_detector
 from .scaling import ChannelScaling
@@ -152,7 +153,7 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         rows = read_rows(self, X, groups, window_size=self.window_size, missing=self.missing, reset=True)
         device = self._resolve_device()
         self.scaling_ = ChannelScaling.fit(rows.values)
-        series = Series(self.scaling_(rows.values), rows.borders, self._masked(rows))
+        series = Series(self.scaling_(rows.values), rows.borders, rows.missing)
         with plain_torch(device):
             self.scorer_, self.decision_scores_, evidence = self._fit_scorer(series, device)
         self._fit_detection(evidence, rows.borders)
@@ -161,10 +162,6 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
 
     def _check_parameters_together(self) -> None:
         """Raise ValueError where parameters contradict each other."""
-
-    def _masked(self, rows: Rows) -> NDArray[np.bool_] | None:
-        """Cells whose errors do not count."""
-        return rows.missing if self._fitted_parameters["missing"] == "mask" else None
 
     def _resolve_device(self) -> torch.device:
         if self.device == "auto":
@@ -187,12 +184,17 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
 
     # Scoring
 
+    def _channels(self) -> list[Any]:
+        """Name of each channel, or its number."""
+        names: list[Any] = getattr(self, "feature_names_in_", np.arange(self.n_features_in_)).tolist()
+        return names
+
     def _scaled_series(self, X: ArrayLike, groups: ArrayLike | None) -> Series:
         """Rows to score, validated and scaled as in `fit`."""
         check_is_fitted(self, "scorer_")
         fitted = self._fitted_parameters
         rows = read_rows(self, X, groups, window_size=fitted["window_size"], missing=fitted["missing"], reset=False)
-        return Series(self.scaling_(rows.values), rows.borders, self._masked(rows), rows.first_row)
+        return Series(self.scaling_(rows.values), rows.borders, rows.missing, rows.first_row)
 
     @of_one_fit
     def decision_function(
@@ -227,7 +229,8 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         Returns
         -------
         scores : ndarray of shape (n_rows,)
-            Larger is more abnormal. Scores of different calls are comparable: all units come from the training rows.
+            Larger is more abnormal; a Series after ``set_output(transform="pandas")``. Scores of different calls are
+            comparable: all units come from the training rows.
 
         Raises
         ------
@@ -236,6 +239,9 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         ValueError
             If X does not fit the detector.
         """
+        return in_output(self, X, self._scores(X, groups, context), "score")
+
+    def _scores(self, X: ArrayLike, groups: ArrayLike | None, context: ArrayLike | None) -> NDArray[np.float64]:
         return self._score_rows(*with_context(X, context, groups), groups)
 
     def _score_rows(self, X: ArrayLike, n_before: int, groups: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -244,6 +250,44 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         n_far = self.scorer_.n_far(n_before, series.first_row)
         with plain_torch(device):
             return self.scorer_.score(series, device, n_far)[n_before - n_far :]
+
+    def set_output(self, *, transform: str | None = None) -> BaseSeriesDetector:
+        """Choose what methods return that give one result a row.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"}, default=None
+            "pandas": a Series or DataFrame with the index of X. "default": an array. None changes nothing. Without a
+            call, ``sklearn.set_config(transform_output="pandas")`` counts. The name is that of scikit-learn.
+
+        Returns
+        -------
+        self : detector
+
+        Raises
+        ------
+        ValueError
+            If `transform` is another value.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from timesad import NearestWindowsDetector
+        >>> times = pd.date_range("2026-01-01", periods=400, freq="min")
+        >>> X = pd.DataFrame({"flow": np.sin(np.arange(400) / 4)}, index=times)
+        >>> detector = NearestWindowsDetector(window_size=32).set_output(transform="pandas").fit(X[:300])
+        >>> detector.predict(X[300:]).head(2)
+        2026-01-01 05:00:00    0
+        2026-01-01 05:01:00    0
+        Freq: min, Name: anomaly, dtype: int64
+        """
+        if transform is None:
+            return self
+        if transform not in OUTPUTS:
+            raise ValueError(f"transform={transform!r} is not one of {OUTPUTS}: other tables have no index of rows.")
+        self._sklearn_output_config = {"transform": transform}  # the attribute that scikit-learn's clone copies
+        return self
 
     def stream(self, history: ArrayLike | None = None) -> Stream:
         """Return a stream, which scores rows as they arrive; see `timesad.streams.Stream`.
@@ -286,17 +330,27 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
             - ``neighbors`` (n_rows,): calibrated distance to the nearest windows.
             - ``neighbors_by_channel`` (n_rows, n_channels): sums to ``neighbors``.
             - ``discrepancy`` (n_rows,): calibrated closeness of series and prior association.
+            - ``missing`` (n_rows, n_channels): whether a number was missing; only if NaN may be.
 
             The score "reconstruction" is ``reconstruction + level``, "reconstruction+discrepancy" adds
             ``discrepancy``, and "reconstruction*neighbors" is ``((sqrt(1 + reconstruction + level) + w * sqrt(1 +
             neighbors)) / (1 + w)) ** 2 - 1`` with both roots' arguments at least 0.05 and ``w = clip((n_training_rows
             + n_earlier_rows) / window_size - 5, 0, 1)``, three times that without `clean_training`.
         """
-        X, n_before = with_context(X, context, groups)
-        series, device = self._scaled_series(X, groups), self._resolve_device()
+        rows, n_before = with_context(X, context, groups)
+        series, device = self._scaled_series(rows, groups), self._resolve_device()
         with plain_torch(device):
             parts = self.scorer_.explain(series, device)
-        return Bunch(**{name: part[n_before:] for name, part in parts.items()})
+        if self._fitted_parameters["missing"] != ERROR:
+            shape = (len(series), self.n_features_in_)
+            parts.missing = np.zeros(shape, dtype=bool) if series.missing is None else series.missing
+        channels = self._channels()
+        return Bunch(
+            **{
+                name: in_output(self, X, part[n_before:], name if part.ndim == 1 else channels)
+                for name, part in parts.items()
+            }
+        )
 
     @of_one_fit
     def predict(
@@ -324,9 +378,10 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
             Only with ``return_confidence=True``.
         """
         check_return_confidence(return_confidence)
-        scores = self.decision_function(X, groups=groups, context=context)
+        scores = self._scores(X, groups, context)
         labels = self._label(scores)
-        return (labels, self._confidence(scores, labels)) if return_confidence else labels
+        found = in_output(self, X, labels, "anomaly")
+        return (found, self._confidence(X, scores, labels)) if return_confidence else found
 
     @of_one_fit
     def predict_confidence(
@@ -349,8 +404,17 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         Perini, Vercruyssen and Davis, "Quantifying the confidence of anomaly detectors in their example-wise
         predictions", ECML PKDD 2020.
         """
-        scores = self.decision_function(X, groups=groups, context=context)
-        return self._confidence(scores, self._label(scores))
+        scores = self._scores(X, groups, context)
+        return self._confidence(X, scores, self._label(scores))
+
+    @of_one_fit
+    def predict_with_rejection(self, X: ArrayLike, *args: Any, **kwargs: Any) -> Any:
+        """Label of each row of X, or -2 where the label is too uncertain; see `pyod.models.base.BaseDetector`."""
+        as_arrays = twin(self).set_output(transform="default")  # PyOD changes the labels as an array
+        found = BaseDetector.predict_with_rejection(as_arrays, X, *args, **kwargs)
+        if isinstance(found, tuple):
+            return in_output(self, X, found[0], "anomaly"), *found[1:]
+        return in_output(self, X, found, "anomaly")
 
     @of_one_fit
     def predict_proba(
@@ -387,18 +451,19 @@ class BaseSeriesDetector(DetectMixin, BaseDetector):
         if not isinstance(method, str) or method not in ("linear", "unify"):
             raise ValueError(f"method={method!r} does not turn scores into probabilities; use 'linear' or 'unify'.")
         check_return_confidence(return_confidence)
-        scores = self.decision_function(X, groups=groups, context=context)
+        scores = self._scores(X, groups, context)
         anomalous = anomaly_probability(scores, self.decision_scores_, method)
-        probabilities = np.column_stack([1 - anomalous, anomalous])
-        return (probabilities, self._confidence(scores, self._label(scores))) if return_confidence else probabilities
+        found = in_output(self, X, np.column_stack([1 - anomalous, anomalous]), ["normal", "anomaly"])
+        return (found, self._confidence(X, scores, self._label(scores))) if return_confidence else found
 
     def _label(self, scores: NDArray[np.float64]) -> NDArray[np.int_]:
         if self.thresholder_ is not None:
             return thresholder_labels(self.thresholder_.predict(scores.copy()), len(scores), "predict")
         return (scores > self.threshold_).astype(int)
 
-    def _confidence(self, scores: NDArray[np.float64], labels: NDArray[np.int_]) -> NDArray[np.float64]:
-        return label_confidence(scores, labels, self.decision_scores_, self.contamination_)
+    def _confidence(self, X: ArrayLike, scores: NDArray[np.float64], labels: NDArray[np.int_]) -> Any:
+        confidence = label_confidence(scores, labels, self.decision_scores_, self.contamination_)
+        return in_output(self, X, confidence, "confidence")
 
 
 def _usable(name: str | torch.device) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._input import group_names, plain_number, row_labels, with_context
 from ._one_fit import of_one_fit
-from .alarms import Alarm, AlarmFinder, channel_shares, direction_of
+from ._output import in_output
+from .alarms import Alarm, AlarmFinder, AlarmOptions, channel_shares, direction_of
 from .scoring import RowEvidence, SeriesScorer
 from .thresholds import ScoreTail
 from .torch_state import plain_torch
@@ -41,9 +43,8 @@ class DetectMixin:
 
         def _scaled_series(self, X: ArrayLike, groups: ArrayLike | None) -> Series: ...
         def _resolve_device(self) -> torch.device: ...
-        def decision_function(
-            self, X: ArrayLike, *, groups: ArrayLike | None = None, context: ArrayLike | None = None
-        ) -> NDArray[np.float64]: ...
+        def _channels(self) -> list[Any]: ...
+        def _scores(self, X: ArrayLike, groups: ArrayLike | None, context: ArrayLike | None) -> NDArray[np.float64]: ...
 
     def _fit_detection(self, evidence: RowEvidence, borders: NDArray[np.intp]) -> None:
         """Fit the tails of the training scores, and what turns evidence into alarms."""
@@ -149,14 +150,14 @@ class DetectMixin:
         [[498, 522, 'up', False]]
         """
         check_is_fitted(self, "scorer_")
-        merge = self.scorer_.settings.window_size if merge is None else merge
-        merge = _checked("merge", merge, Integral, 0)
-        min_duration = _checked("min_duration", min_duration, Integral, 1)
-        min_severity = _checked("min_severity", min_severity, Real, 0)
-        if not isinstance(follow_drift, (bool, np.bool_)):
-            raise ValueError(f"follow_drift={follow_drift!r} cannot be used; expected True or False.")
-        if not isinstance(direction, str) or direction not in ("both", "up", "down"):
-            raise ValueError(f"direction={direction!r} is not one of 'both', 'up' and 'down'.")
+        options = self._alarm_options(
+            false_alarms_per=false_alarms_per,
+            follow_drift=follow_drift,
+            merge=merge,
+            direction=direction,
+            min_duration=min_duration,
+            min_severity=min_severity,
+        )
         if X is None:
             if groups is not None or context is not None:
                 raise ValueError("groups or context without X: detect(None) takes the series that were given to fit.")
@@ -173,28 +174,41 @@ class DetectMixin:
             device = self._resolve_device()
             with plain_torch(device):
                 evidence = self.scorer_.evidence(series, device, n_far)
-        level = self._level(false_alarms_per)
-        found = self.alarm_finder_.find(evidence, borders, level, follow=follow_drift, merge=merge)
-        directions = [direction_of(evidence, alarm) for alarm in found]
-        kept = [
-            (alarm, way)
-            for alarm, way in zip(found, directions, strict=True)
-            if alarm.end + n_far > n_before
-            and alarm.end - alarm.start >= min_duration
-            and alarm.severity >= min_severity
-            and direction in ("both", way)
-        ]
-        alarms = [alarm for alarm, _ in kept]
+        found = self.alarm_finder_.wanted(evidence, borders, options)
+        alarms = [alarm for alarm in found if alarm.end + n_far > n_before]
         fixed = evidence
         if alarms and X is not None:
             with plain_torch(device):
                 fixed = self.scorer_.without_past().evidence(series.from_row(n_far), device)
-        ongoing = self.alarm_finder_.ongoing(fixed, borders, level, alarms)
         names = None if groups is None else group_names(groups, int(borders[-1]))
         labels = None if labels is None else labels[n_far:]
-        table = self._table(evidence, alarms, [way for _, way in kept], ongoing, labels, names)
+        table = self._alarm_table(evidence, alarms, labels, names)
+        ongoing = self.alarm_finder_.ongoing(fixed, borders, options.level, alarms)
+        table.insert(table.columns.get_loc("direction") + 1, "ongoing", np.array(ongoing, dtype=bool))
         table[["start", "end", "peak"]] += n_far - n_before
         return table
+
+    def _alarm_options(
+        self,
+        *,
+        false_alarms_per: float | None = None,
+        follow_drift: bool = True,
+        merge: int | None = None,
+        direction: str = "both",
+        min_duration: int = 1,
+        min_severity: float = 1.0,
+    ) -> AlarmOptions:
+        """The options of `detect`, validated."""
+        merge = self.scorer_.settings.window_size if merge is None else merge
+        merge = _checked("merge", merge, Integral, 0)
+        min_duration = _checked("min_duration", min_duration, Integral, 1)
+        min_severity = _checked("min_severity", min_severity, Real, 0)
+        if not isinstance(follow_drift, (bool, np.bool_)):
+            raise ValueError(f"follow_drift={follow_drift!r} cannot be used; expected True or False.")
+        if not isinstance(direction, str) or direction not in ("both", "up", "down"):
+            raise ValueError(f"direction={direction!r} is not one of 'both', 'up' and 'down'.")
+        level = self._level(false_alarms_per)
+        return AlarmOptions(level, bool(follow_drift), merge, direction, min_duration, min_severity)
 
     def _level(self, false_alarms_per: float | None) -> float:
         """Smallest level of an alarm."""
@@ -205,19 +219,18 @@ class DetectMixin:
             return self.alarm_finder_.level
         return float(np.quantile(tail.scores, 1 - self.contamination_))
 
-    def _table(
+    def _alarm_table(
         self,
         evidence: RowEvidence,
-        alarms: list[Alarm],
-        directions: list[str],
-        ongoing: list[bool],
-        labels: pd.Index | None,
-        groups: pd.Series | None,
+        alarms: Sequence[Alarm],
+        labels: pd.Index | None = None,
+        groups: pd.Series | None = None,
     ) -> pd.DataFrame:
+        """One row an alarm, by rows of the evidence; see `detect`."""
         starts = np.array([alarm.start for alarm in alarms], dtype=np.int64)
         ends = np.array([alarm.end for alarm in alarms], dtype=np.int64)
         scores = np.array([alarm.score for alarm in alarms], dtype=np.float64)
-        channels = getattr(self, "feature_names_in_", np.arange(self.n_features_in_)).tolist()
+        channels = self._channels()
         columns: dict[str, Any] = {"start": starts, "end": ends}
         if labels is not None:
             columns |= {"start_time": labels[starts], "end_time": labels[ends - 1]}
@@ -227,8 +240,7 @@ class DetectMixin:
             "peak": np.array([alarm.peak for alarm in alarms], dtype=np.int64),
             "score": scores,
             "severity": np.array([alarm.severity for alarm in alarms], dtype=np.float64),
-            "direction": pd.Series(directions, dtype=object),
-            "ongoing": np.array(ongoing, dtype=bool),
+            "direction": pd.Series([direction_of(evidence, alarm) for alarm in alarms], dtype=object),
             "channels": pd.Series([channel_shares(evidence, alarm, channels) for alarm in alarms], dtype=object),
             "p_value": self.alarm_finder_.tail.p_value(scores),
         }
@@ -253,9 +265,7 @@ class DetectMixin:
         p_values : ndarray of shape (n_rows,)
             In (0, 1]. Neighbouring rows share windows, so their p-values are not independent.
         """
-        scores = self.decision_function(X, groups=groups, context=context)
-        p_values: NDArray[np.float64] = self.score_tail_.p_value(scores)
-        return p_values
+        return in_output(self, X, self.score_tail_.p_value(self._scores(X, groups, context)), "p_value")
 
     @of_one_fit
     def check_threshold(
@@ -274,7 +284,7 @@ class DetectMixin:
             ``asked``: shares 0.05, 0.01, 0.001. ``threshold``: for this share. ``expected`` and ``seen``: numbers of
             rows above it. Far more than expected means that normal behaviour has changed since `fit`.
         """
-        scores = self.decision_function(X, groups=groups, context=context)
+        scores = self._scores(X, groups, context)
         thresholds = [self.score_tail_.threshold(share) for share in CHECKED_SHARES]
         return pd.DataFrame(
             {

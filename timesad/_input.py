@@ -14,14 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import validate_data
 
 from .exceptions import IgnoredGroupsWarning, TimeGapWarning, warn
-from .windows import series_borders
+from .windows import runs, series_borders
 
 __all__ = [
+    "ERROR",
     "GAP_STEPS",
     "MISSING",
     "Rows",
     "check_ignored",
     "check_return_confidence",
+    "check_times",
     "first_row",
     "group_names",
     "long_steps",
@@ -77,7 +79,7 @@ def read_rows(
     window_size : int
         Rows of a window; every series must hold one.
     missing : {"error", "interpolate", "mask"}
-        Whether NaN is refused or interpolated.
+        Whether NaN is refused, may stand in gaps of at most `window_size` rows, or in any gap.
     reset : bool
         Whether X is fitted.
 
@@ -98,7 +100,7 @@ def read_rows(
     values = _validated(detector, X, reset=reset)
     names = None if groups is None else group_names(groups, len(values))
     borders = series_borders(len(values), names)
-    _check_times(X, borders)
+    check_times(row_times(X), borders)
     cells = _check_finite(values, missing, getattr(detector, "feature_names_in_", None))
     shortest = int(np.diff(borders).min())
     if shortest < window_size:
@@ -108,21 +110,28 @@ def read_rows(
             f"series or a window_size of at most {shortest} (at most {max(shortest // 2, 1)} is advisable: a "
             "series should hold several windows). In cross-validation every fold must hold a window."
         )
-    filled = values if cells is None else _interpolated(values, cells, borders)
+    longest = window_size if missing == INTERPOLATE else len(values)
+    filled = values if cells is None else _interpolated(values, cells, borders, longest)
     return Rows(filled, borders, cells, 0 if reset or groups is not None else first_row(X))
 
 
-def read_next_rows(detector: Any, rows: ArrayLike, missing: str) -> NDArray[np.floating]:
-    """Validate the next rows of a stream, one or more; NaN stays NaN where it may be missing."""
+def read_next_rows(detector: Any, rows: ArrayLike, missing: str) -> tuple[NDArray[np.floating], pd.Index | None]:
+    """Validate the next rows of a stream, one or more; NaN stays NaN where it may be missing.
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows, n_channels)
+    times : Index or None
+        Time of each row, if it has one; not checked.
+    """
     n_channels = detector.n_features_in_
     if isinstance(rows, pd.Series):
         rows = rows.to_frame().T if n_channels > 1 else rows.to_frame()
     elif not isinstance(rows, pd.DataFrame) and np.ndim(rows) < 2:
         rows = np.asanyarray(rows).reshape(-1, n_channels if np.size(rows) == n_channels else 1)
     values = _validated(detector, rows, reset=False, least_rows=1)
-    _check_times(rows, np.array([0, len(values)]))
     _check_finite(values, missing, getattr(detector, "feature_names_in_", None))
-    return values
+    return values, row_times(rows)
 
 
 def _validated(detector: Any, X: ArrayLike, *, reset: bool, least_rows: int = 2) -> NDArray[np.floating]:
@@ -195,9 +204,12 @@ def _check_finite(values: NDArray[np.floating], missing: str, names: Any) -> NDA
 
 
 def _interpolated(
-    values: NDArray[np.floating], cells: NDArray[np.bool_], borders: NDArray[np.intp]
+    values: NDArray[np.floating], cells: NDArray[np.bool_], borders: NDArray[np.intp], longest: int
 ) -> NDArray[np.floating]:
-    """A copy with each missing cell on the line between its channel's neighbours in time, or equal to the only one."""
+    """A copy with each missing cell on the line between its channel's neighbours in time, or equal to the only one.
+
+    A gap of more than `longest` rows raises ValueError.
+    """
     filled = values.copy()
     for channel in np.flatnonzero(cells.any(axis=0)):
         for begin, end in pairwise(borders):
@@ -207,6 +219,13 @@ def _interpolated(
                     f"channel {channel} of X has no number in the series of rows {begin} to {end - 1}. Drop the "
                     "channel or the series, or fill it first."
                 )
+            for first, last in runs(gap) + begin:
+                if last - first > longest:
+                    raise ValueError(
+                        f"channel {channel} of X has no number in rows {first} to {last - 1}. missing='interpolate' "
+                        f"fills gaps of at most window_size={longest} rows. Use missing='mask', or name the parts "
+                        "before and after the gap as series in groups."
+                    )
             rows = np.arange(end - begin)
             column = filled[begin:end, channel]
             column[gap] = np.interp(rows[gap], rows[~gap], column[~gap])
@@ -300,31 +319,59 @@ def check_return_confidence(value: Any) -> None:
         )
 
 
-def _check_times(X: Any, borders: NDArray[np.intp]) -> None:
-    """Raise ValueError if the times of a DataFrame do not increase; warn if they are not evenly spaced."""
+def row_times(X: Any) -> pd.Index | None:
+    """The index of X, if it has times."""
     index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
-    if not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)):
+    return index if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)) else None
+
+
+def check_times(
+    index: pd.Index | None, borders: NDArray[np.intp], *, n_known: int = 0, longest: float | None = None
+) -> None:
+    """Raise ValueError if times do not increase; warn if they are not evenly spaced.
+
+    Parameters
+    ----------
+    index : Index or None
+        Times of the rows.
+    borders : ndarray of shape (n_series + 1,)
+        Rows where the series begin and end.
+    n_known : int, default=0
+        First rows that were checked before. Row numbers in messages count from the row after them.
+    longest : float, default=None
+        Median steps; a longer step raises ValueError. None refuses no step.
+    """
+    if index is None:
         return
     first, n_gaps = None, 0
     for begin, end in pairwise(borders):
         times = index[begin:end]
         if times.hasnans:
-            raise ValueError(f"the index of X has no time in row {begin + int(np.argmax(times.isna()))}.")
+            raise ValueError(f"the index of X has no time in row {begin + int(np.argmax(times.isna())) - n_known}.")
         steps = np.diff(times.asi8)
         if (steps <= 0).any():
             row = int(np.argmax(steps <= 0)) + 1
             raise ValueError(
-                f"the times of X do not increase: row {begin + row} ({times[row]}) follows {times[row - 1]}. Sort X by "
-                "its index, drop repeated times, name the series in groups, or pass a plain array."
+                f"the times of X do not increase: row {begin + row - n_known} ({times[row]}) follows {times[row - 1]}. "
+                "Sort X by its index, drop repeated times, name the series in groups, or pass a plain array."
             )
         gaps = long_steps(steps)
+        gaps = gaps[gaps >= n_known - 1]
         n_gaps += len(gaps)
+        if len(gaps) and longest is not None and steps[gaps].max() > longest * np.median(steps):
+            gap = gaps[steps[gaps].argmax()]
+            raise ValueError(
+                f"row {gap + 1 - n_known} of X ({times[gap + 1]}) follows {times[gap]}: the gap is longer than a "
+                f"window, {longest} rows. Begin a new stream after it."
+            )
         if first is None and len(gaps):
-            first = f"between row {begin + gaps[0]} ({times[gaps[0]]}) and the next ({times[gaps[0] + 1]})"
+            row = begin + gaps[0] - n_known
+            first = f"between row {row} ({times[gaps[0]]}) and the next ({times[gaps[0] + 1]})"
     if first is not None:
         warn(
             f"The rows of X are not evenly spaced: {n_gaps} steps are longer than {GAP_STEPS} usual ones, the first "
-            f"{first}. A window must not cross a gap: name the parts as series in groups, or resample X.",
+            f"{first}. A window must not cross a gap: name the parts as series in groups, or resample X, such as by "
+            "X.resample('1min').mean() with missing='mask'.",
             TimeGapWarning,
         )
 

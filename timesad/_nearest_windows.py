@@ -53,8 +53,9 @@ class NearestWindowsDetector(BaseSeriesDetector):
         most `max_windows` of them. False scores a row by the rows near it, so that a long series can be scored in
         chunks.
     missing : {"error", "interpolate", "mask"}, default="error"
-        What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
-        "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
+        What NaN in X means. "error" raises ValueError. "mask" draws a line between the numbers before and after, and a
+        missing number counts as expected: it adds nothing to a score. "interpolate" does the same and raises ValueError
+        for a gap of more than `window_size` rows.
     contamination : float or object, default=0.1
         Share of rows above the threshold, in (0, 0.5]: with `clean_training`, at most this share of new normal rows;
         without, of the training rows, as in PyOD. Or a thresholder object such as PyThresh's.
@@ -80,7 +81,7 @@ class NearestWindowsDetector(BaseSeriesDetector):
         Evidence of the training rows, as of rows that the detector was not trained on.
     n_features_in_ : int
         Channels seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X was a DataFrame.
 
     Warns

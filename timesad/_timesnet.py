@@ -34,8 +34,9 @@ class TimesNetDetector(PeriodsMixin):
         Whether a score depends on all earlier rows of its series in X: what has become typical is subtracted. False
         scores a row by the rows near it, so that a long series can be scored in chunks.
     missing : {"error", "interpolate", "mask"}, default="error"
-        What NaN in X means. "error" raises ValueError. "interpolate" draws a line between the numbers before and after.
-        "mask" does the same for the windows, and a missing number counts as expected: it adds nothing to a score.
+        What NaN in X means. "error" raises ValueError. "mask" draws a line between the numbers before and after, and a
+        missing number counts as expected: it adds nothing to a score. "interpolate" does the same and raises ValueError
+        for a gap of more than `window_size` rows.
     n_periods : int, default=3
         Number of periods that are found in the training series, less than `window_size`. The network compares rows that
         are one period apart.
@@ -88,7 +89,7 @@ class TimesNetDetector(PeriodsMixin):
         The trained network.
     n_features_in_ : int
         Channels seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X was a DataFrame.
 
     See Also

@@ -19,7 +19,7 @@ from .scoring import RowEvidence
 from .thresholds import ScoreTail
 from .windows import runs
 
-__all__ = ["Alarm", "AlarmFinder", "channel_shares", "direction_of"]
+__all__ = ["Alarm", "AlarmFinder", "AlarmOptions", "channel_shares", "direction_of"]
 
 LEVEL_SHARE = 0.01  # of new normal rows exceed the level
 LARGEST_FACTOR = 1.05  # times the largest training score plus one; the level plus one is at most that
@@ -52,6 +52,8 @@ class Alarm(NamedTuple):
         Largest alarm score.
     severity : float
         Largest ``(1 + alarm score) / (1 + level)``.
+    until : int
+        The row after the last one above the level, of the run of rows that the alarm is in.
     """
 
     start: int
@@ -59,6 +61,41 @@ class Alarm(NamedTuple):
     peak: int
     score: float
     severity: float
+    until: int
+
+    def moved(self, n_rows: int) -> Alarm:
+        """The same alarm where rows are counted from another row, `n_rows` before."""
+        return self._replace(
+            start=self.start + n_rows, end=self.end + n_rows, peak=self.peak + n_rows, until=self.until + n_rows
+        )
+
+
+@dataclass(frozen=True)
+class AlarmOptions:
+    """Which alarms are wanted; see `BaseSeriesDetector.detect`.
+
+    Parameters
+    ----------
+    level : float
+        Smallest level of an alarm.
+    follow : bool
+        Whether the level follows recent rows.
+    merge : int
+        Largest number of rows between two parts of one alarm.
+    direction : {"both", "up", "down"}
+        Direction of the alarms to keep.
+    min_duration : int
+        Fewest rows of an alarm.
+    min_severity : float
+        Least severity of an alarm.
+    """
+
+    level: float
+    follow: bool
+    merge: int
+    direction: str
+    min_duration: int
+    min_severity: float
 
 
 @dataclass(frozen=True)
@@ -186,9 +223,21 @@ class AlarmFinder:
                             int(start + evidence.local[rows].argmax()),
                             float(evidence.alarm[rows].max()),
                             float(severity[rows].max()),
+                            int(last),
                         )
                     )
         return alarms
+
+    def wanted(self, evidence: RowEvidence, borders: NDArray[np.intp], options: AlarmOptions) -> list[Alarm]:
+        """Alarms that the options keep, in time order."""
+        found = self.find(evidence, borders, options.level, follow=options.follow, merge=options.merge)
+        return [
+            alarm
+            for alarm in found
+            if alarm.end - alarm.start >= options.min_duration
+            and alarm.severity >= options.min_severity
+            and options.direction in ("both", direction_of(evidence, alarm))
+        ]
 
     def _extents(self, local: NDArray[np.float64], merge: int) -> NDArray[np.intp]:
         """Extents inside a run of rows in alarm, (n_alarms, 2)."""

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .alarms import AlarmFinder
+from .alarm_events import AlarmTracker
+from .alarms import Alarm, AlarmFinder
 from .calibration import TailCalibration
 from .exceptions import FileFormatError
 from .neighbors import ChannelCalibration, NeighborScorer, TrainingWindows
@@ -45,7 +46,9 @@ KIND = "kind"  # key of a node of the tree
 
 # Kinds of nodes that are objects. No other class is ever created.
 STORED: tuple[type, ...] = (
+    Alarm,
     AlarmFinder,
+    AlarmTracker,
     ChannelCalibration,
     ChannelScaling,
     ChannelScorer,

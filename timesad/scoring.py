@@ -119,6 +119,33 @@ class RowEvidence(NamedTuple):
     channel: NDArray[np.intp]
     deviation: NDArray[np.float32]
 
+    @classmethod
+    def empty(cls) -> RowEvidence:
+        """Evidence of no row."""
+        none = np.empty(0)
+        return cls(none, none, none, np.empty(0, dtype=np.intp), np.empty(0, dtype=np.float32))
+
+    def part(self, begin: int, end: int | None = None) -> RowEvidence:
+        """Copy of the evidence of the rows from `begin` to before `end`."""
+        rows = slice(begin, end)
+        return RowEvidence(
+            self.score[rows].copy(),
+            self.alarm[rows].copy(),
+            self.local[rows].copy(),
+            self.channel[rows].copy(),
+            self.deviation[rows].copy(),
+        )
+
+    def followed_by(self, later: RowEvidence) -> RowEvidence:
+        """Evidence of these rows and the later ones."""
+        return RowEvidence(
+            np.concatenate([self.score, later.score]),
+            np.concatenate([self.alarm, later.alarm]),
+            np.concatenate([self.local, later.local]),
+            np.concatenate([self.channel, later.channel]),
+            np.concatenate([self.deviation, later.deviation]),
+        )
+
 
 @dataclass(frozen=True)
 class SeriesScorer:

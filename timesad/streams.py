@@ -11,9 +11,13 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._input import first_row, read_next_rows
+from ._input import check_times, first_row, read_next_rows
 from ._one_fit import twin
+from .alarm_events import AlarmTracker, Event
+from .alarms import AlarmOptions
 from .saving import save_detector
+from .scoring import RowEvidence
+from .torch_state import plain_torch
 
 if TYPE_CHECKING:
     from ._base import BaseSeriesDetector
@@ -36,7 +40,7 @@ class Stream:
         Fitted. The stream keeps its state of now: a later fit does not change the stream.
     history : array-like of shape (n_rows, n_channels), default=None
         Rows before the first update: the end of the training rows, or `history` of another stream. The row number of
-        a DataFrame, by its index, is kept.
+        a DataFrame, by its index, is kept. If its index has times, so must all later rows.
 
     Attributes
     ----------
@@ -71,13 +75,17 @@ class Stream:
         of_alarms = 2 * finder.memory + math.lcm(scorer.grid, finder.step)  # shown, and behind their level
         self.memory_rows = max(scorer.memory_rows, scorer.near_rows + of_alarms)
         self._values: NDArray[np.floating] = np.empty((0, self._detector.n_features_in_))
+        self._times: NDArray[np.int64] | None = None  # of the rows held
+        self._time_type = ""
         self._first_row = 0  # number of the first row that is held
         self._n_final = 0  # rows whose score is final
+        self._n_before = 0  # rows of the history
         self._n_provisional = 0  # rows whose score was given, provisional or final
+        self._tracker: AlarmTracker | None = None  # since alarms were asked for
         if history is not None:
             self._first_row = first_row(history)
-            self._values = self._read(history)
-            self._n_final = self._n_provisional = self.n_rows
+            self._add(history)
+            self._n_final = self._n_provisional = self._n_before = self.n_rows
             self._forget()
 
     @property
@@ -87,11 +95,14 @@ class Stream:
 
     @property
     def history(self) -> pd.DataFrame:
-        """The rows that the stream holds, by row number: ``detector.stream(stream.history)`` goes on from here.
+        """The rows that the stream holds: ``detector.stream(stream.history)`` goes on from here.
 
-        Scores that are provisional now are then never given as final ones.
+        Its index has the times of the rows, if they have some, else their numbers. Scores that are provisional now are
+        then never given as final ones.
         """
-        return self._frame().copy()
+        frame = self._frame().copy()
+        times = self._labels()
+        return frame if times is None else frame.set_axis(times)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the stream, with its detector, to a file that `timesad.load` reads; see `BaseSeriesDetector.save`."""
@@ -104,28 +115,59 @@ class Stream:
         stream.__dict__.update(state)
         return stream
 
-    def update(self, rows: ArrayLike) -> pd.DataFrame:
+    def update(self, rows: ArrayLike, *, alarms: bool = False, **options: Any) -> Any:
         """Add rows and score them.
 
         Parameters
         ----------
         rows : array-like of shape (n_rows, n_channels) or (n_channels,)
-            The next rows in time order, or one row.
+            The next rows in time order, or one row. If the first rows of a stream are a DataFrame whose index has
+            times, all others must have times, too: later than the rows before, and no gap longer than a window.
+        alarms : bool, default=False
+            Whether to return the alarms that opened or closed, too.
+        **options
+            Those of `BaseSeriesDetector.detect`, such as `false_alarms_per` and `min_severity`; with ``alarms=True``.
 
         Returns
         -------
         scores : DataFrame
-            By row number: ``score``, ``anomaly`` (whether it is above the threshold) and ``final``. It has the rows
-            whose score became final, and the new rows with a provisional score. While there are fewer rows than a
-            window, it is empty.
+            By row number: ``time`` (only with times), ``score``, ``anomaly`` (whether it is above the threshold) and
+            ``final``. It has the rows whose score became final, and the new rows with a provisional score. While there
+            are fewer rows than a window, it is empty.
+        alarms : DataFrame
+            Only with ``alarms=True``: one row an event, with ``event`` and the columns of `BaseSeriesDetector.detect`
+            but `ongoing`, by row number of the stream.
+
+            - "opened": the alarm is new. Its rows may be provisional.
+            - "closed": later rows cannot change the alarm. It equals that of the whole series.
+            - "withdrawn": later rows ended an alarm that was opened, or joined it to another.
 
         Raises
         ------
         ValueError
-            If the rows cannot be used. The stream is then as before.
+            If the rows or the options cannot be used. The stream is then as before.
+
+        Warns
+        -----
+        TimeGapWarning
+            If a step in time is longer than 1.5 median steps.
         """
-        self._values = np.concatenate([self._values, self._read(rows)])
-        return self._scores(max(self._n_final, self.n_rows - self.delay))
+        return self._advance(rows, alarms, options)
+
+    def finish(self, *, alarms: bool = False, **options: Any) -> Any:
+        """Final scores of all rows, when no further row will come; all alarms close.
+
+        Parameters
+        ----------
+        alarms, **options
+            As in `update`.
+
+        Returns
+        -------
+        scores, alarms
+            As of `update`.
+        """
+        return self._advance(None, alarms, options)
 
     def detect(self, **options: Any) -> pd.DataFrame:
         """Alarms in the last rows, as many as their level remembers; at least 2,000.
@@ -145,37 +187,135 @@ class Stream:
         frame = self._frame()
         alarms = self._detector.detect(frame.iloc[n_before:], context=frame.iloc[:n_before], **options)
         alarms[["start", "end", "peak"]] += self._first_row + n_before
+        return self._with_times(alarms)
+
+    def _advance(self, rows: ArrayLike | None, alarms: bool, options: dict[str, Any]) -> Any:
+        """Add rows, or end the stream, and return what changed; an error changes nothing."""
+        if options and not alarms:
+            raise ValueError(f"the options {sorted(options)} are of alarms; use them with alarms=True.")
+        before = self.__dict__.copy()
+        try:
+            wanted = self._detector._alarm_options(**options) if alarms else None
+            if rows is not None:
+                self._add(rows)
+            n_final = self.n_rows if rows is None else max(self._n_final, self.n_rows - self.delay)
+            return self._results(n_final, wanted, ended=rows is None)
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    def _results(self, n_final: int, wanted: AlarmOptions | None, *, ended: bool) -> Any:
+        """Scores, and events if alarms are wanted, when the first `n_final` rows are final."""
+        enough = len(self._values) >= self._detector.scorer_.settings.window_size
+        scores, events = np.empty(0), None
+        if wanted is not None:
+            tracker, finder = self._tracked(), self._detector.alarm_finder_
+            new = self._new_evidence(tracker.end) if enough else RowEvidence.empty()
+            evidence = tracker.evidence.followed_by(new)
+            found, self._tracker = tracker.events(
+                evidence, finder, wanted, n_final if enough else tracker.end, ended=ended
+            )
+            events = self._event_table(evidence, tracker.first_row, found)
+            scores = evidence.score[self._n_final - tracker.first_row :]
+        elif enough:
+            scores = self._detector._score_rows(self._frame(), self._n_final - self._first_row)
+        table = self._scores(n_final, scores)
+        if enough:
+            self._n_final, self._n_provisional = n_final, self.n_rows
+            self._forget()
+        return table if events is None else (table, events)
+
+    def _add(self, rows: ArrayLike) -> None:
+        """Hold the next rows, and their times if they have some."""
+        values, index = read_next_rows(self._detector, rows, self._detector._fitted_parameters["missing"])
+        held = self._labels()
+        if len(self._values) and (held is None) != (index is None):
+            have, had = ("no times", "have") if index is None else ("times", "have none")
+            raise ValueError(
+                f"X has {have} in its index, and the rows before {had}. Pass all rows with times, or none."
+            )
+        if index is not None:
+            index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
+            if held is not None:
+                index = self._like(index, held)
+            window_size = self._detector.scorer_.settings.window_size
+            known = index[:0] if held is None else held[-window_size:]
+            joined = known.append(index)
+            check_times(joined, np.array([0, len(joined)]), n_known=len(known), longest=window_size)
+            self._time_type = str(index.dtype)
+            self._times = index.asi8 if self._times is None else np.concatenate([self._times, index.asi8])
+        self._values = np.concatenate([self._values, values])
+
+    @staticmethod
+    def _like(index: pd.Index, held: pd.Index) -> pd.Index:
+        """The times in the type and the time zone of those held."""
+        try:
+            if getattr(index, "tz", None) is not None and held.tz is not None:
+                index = index.tz_convert(held.tz)
+            return index.astype(held.dtype)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the times of X have the type {index.dtype}, and those of the rows before {held.dtype}. Pass all rows "
+                "with times of one kind."
+            ) from error
+
+    def _labels(self) -> pd.Index | None:
+        """Times of the rows held."""
+        return None if self._times is None else pd.Index(self._times).astype(self._time_type)
+
+    def _with_times(self, alarms: pd.DataFrame) -> pd.DataFrame:
+        """The table with the times of the first and the last row of each alarm."""
+        times = self._labels()
+        if times is not None:
+            place = alarms.columns.get_loc("end") + 1
+            for name, rows in (("end_time", alarms["end"] - 1), ("start_time", alarms["start"])):
+                found = pd.Series(times, index=self._numbers()).reindex(rows)  # none for rows no longer held
+                alarms.insert(place, name, found.array)
         return alarms
 
-    def finish(self) -> pd.DataFrame:
-        """Final scores of all rows, when no further row will come."""
-        return self._scores(self.n_rows)
+    def _numbers(self) -> pd.RangeIndex:
+        return pd.RangeIndex(self._first_row, self.n_rows)
 
     def _frame(self) -> pd.DataFrame:
         names = getattr(self._detector, "feature_names_in_", None)
-        return pd.DataFrame(self._values, index=pd.RangeIndex(self._first_row, self.n_rows), columns=names)
+        return pd.DataFrame(self._values, index=self._numbers(), columns=names)
 
-    def _read(self, rows: ArrayLike) -> NDArray[np.floating]:
-        return read_next_rows(self._detector, rows, self._detector._fitted_parameters["missing"])
+    def _scores(self, n_final: int, scores: NDArray[np.float64]) -> pd.DataFrame:
+        """The scores that become final when `n_final` rows are, and the new ones, of those from `_n_final` on."""
+        numbers = np.arange(self._n_final, self._n_final + len(scores))
+        found = pd.DataFrame(index=numbers if len(numbers) else pd.RangeIndex(0))
+        times = self._labels()
+        if times is not None:
+            found["time"] = times[numbers - self._first_row]
+        found["score"] = scores
+        found["anomaly"] = self._detector._label(scores).astype(bool) if len(scores) else np.empty(0, dtype=bool)
+        found["final"] = numbers < n_final
+        return found[(numbers < n_final) | (numbers >= self._n_provisional)]
 
-    def _scores(self, n_final: int) -> pd.DataFrame:
-        """Scores that become final when `n_final` rows are, and those that are new."""
-        found = pd.DataFrame(
-            {"score": np.empty(0), "anomaly": np.empty(0, dtype=bool), "final": np.empty(0, dtype=bool)},
-            index=pd.RangeIndex(0),
-        )
-        if len(self._values) < self._detector.scorer_.settings.window_size:
-            return found
-        scores = self._detector._score_rows(self._frame(), self._n_final - self._first_row)
-        labels = self._detector._label(scores)
-        numbers = np.arange(self._n_final, self.n_rows)
-        shown = (numbers < n_final) | (numbers >= self._n_provisional)
-        found = pd.DataFrame(
-            {"score": scores, "anomaly": labels.astype(bool), "final": numbers < n_final}, index=numbers
-        )[shown]
-        self._n_final, self._n_provisional = n_final, self.n_rows
-        self._forget()
-        return found
+    def _tracked(self) -> AlarmTracker:
+        """What follows the alarms. It begins anew where rows were forgotten that it has not got."""
+        if self._tracker is None or self._tracker.end < self._first_row:
+            finder = self._detector.alarm_finder_
+            return AlarmTracker.begin(finder, self._first_row, self._n_final, self._n_before)
+        return self._tracker
+
+    def _new_evidence(self, first: int) -> RowEvidence:
+        """Evidence of the rows held from row number `first` on."""
+        detector = self._detector
+        series, device = detector._scaled_series(self._frame(), None), detector._resolve_device()
+        n_before = first - self._first_row
+        n_far = detector.scorer_.n_far(n_before, self._first_row)
+        with plain_torch(device):
+            return detector.scorer_.evidence(series, device, n_far).part(n_before - n_far)
+
+    def _event_table(self, evidence: RowEvidence, first: int, events: list[Event]) -> pd.DataFrame:
+        """One row an event; the evidence begins at row number `first`."""
+        held = [alarm._replace(start=max(alarm.start, first)).moved(-first) for _, alarm in events]
+        table = self._detector._alarm_table(evidence, held)
+        table[["end", "peak"]] += first
+        table["start"] = np.array([alarm.start for _, alarm in events], dtype=np.int64)
+        table.insert(0, "event", pd.Series([event for event, _ in events], dtype=object))
+        return self._with_times(table)
 
     def _forget(self) -> None:
         """Drop the oldest rows beyond the memory, in whole steps of the grid."""
@@ -184,4 +324,5 @@ class Stream:
         surplus -= (self._first_row + surplus) % grid
         if surplus > 0:
             self._values = self._values[surplus:].copy()
+            self._times = None if self._times is None else self._times[surplus:].copy()
             self._first_row += surplus

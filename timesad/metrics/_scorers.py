@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from numbers import Integral
+from typing import Any
 
 from sklearn.metrics import average_precision_score, make_scorer, roc_auc_score
+from sklearn.utils.validation import check_scalar
 
 from ._affiliation import affiliation_f1_score
 from ._f1 import best_f1_score, event_f1_score, pa_k_auc_score, pa_k_f1_score
@@ -46,7 +50,7 @@ def get_scorer_names() -> list[str]:
     return sorted(METRICS)
 
 
-def get_scorer(name: str) -> Callable[..., float]:
+def get_scorer(name: str, *, context: int = 0) -> Callable[..., float]:
     """Scorer of ``estimator.decision_function(X)`` against the labels, by name.
 
     The scorer is built by scikit-learn's ``make_scorer`` with the default parameters of the metric.
@@ -62,6 +66,9 @@ def get_scorer(name: str) -> Callable[..., float]:
     name : str
         One of `get_scorer_names`. "auc_pr" and "auc_roc" are scikit-learn's
         ``average_precision_score`` and ``roc_auc_score``.
+    context : int, default=0
+        First rows of X that are scored with the others and not evaluated: rows before a test fold, as
+        `timesad.model_selection.ContextTimeSeriesSplit` passes them.
 
     Returns
     -------
@@ -71,7 +78,8 @@ def get_scorer(name: str) -> Callable[..., float]:
     Raises
     ------
     ValueError
-        If `name` is not one of `get_scorer_names`.
+        If `name` is not one of `get_scorer_names`, or `context` is no number of rows. The scorer raises
+        it if X has no further row.
 
     Examples
     --------
@@ -87,5 +95,14 @@ def get_scorer(name: str) -> Callable[..., float]:
     """
     if name not in METRICS:
         raise ValueError(f"{name!r} is no scorer of timesad; expected one of {get_scorer_names()}.")
-    scorer: Callable[..., float] = make_scorer(METRICS[name], response_method="decision_function")
+    check_scalar(context, "context", Integral, min_val=0)
+    metric = partial(_of_later_rows, METRICS[name], int(context)) if context else METRICS[name]
+    scorer: Callable[..., float] = make_scorer(metric, response_method="decision_function")
     return scorer
+
+
+def _of_later_rows(metric: Callable[..., float], context: int, y_true: Any, y_score: Any) -> float:
+    """The metric without the first `context` rows."""
+    if len(y_true) <= context:
+        raise ValueError(f"context={context} but X has {len(y_true)} rows: none is left to evaluate.")
+    return metric(y_true[context:], y_score[context:])
