@@ -6,10 +6,12 @@ import argparse
 import shlex
 import sys
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import joblib
 from sklearn.utils import Bunch
 
 from .cell_table import Row, read_rows, restore
@@ -66,6 +68,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--seeds", type=int, nargs="+", default=list(DEFAULT_SEEDS), metavar="SEED")
     how.add_argument("--n-jobs", type=int, default=1, help="cells at a time")
+    how.add_argument("--dask", metavar="SCHEDULER", help="address of a Dask cluster that runs the cells")
     how.add_argument("--isolation", choices=ISOLATIONS, default=PROCESS_ISOLATION)
     how.add_argument("--timeout", type=float, default=DEFAULT_TIMEOUT, help="seconds a cell (default: %(default)g)")
     how.add_argument("--threads", type=int, default=1, help="threads of each cell")
@@ -165,16 +168,29 @@ def run_study(
         return all_table_rows(records), len(missing)
     redone = [cell for cell in cells if {cell.method.name, cell.method.family} & set(options.redo)]
     remove_finished(redone, options.cells)
-    records = run_cells(
-        cells,
-        options.cells,
-        n_jobs=options.n_jobs,
-        isolation=options.isolation,
-        timeout=options.timeout,
-        retry=options.retry,
-        on_record=show_progress,
-    )
+    with _place(options.dask):
+        records = run_cells(
+            cells,
+            options.cells,
+            n_jobs=options.n_jobs,
+            isolation=options.isolation,
+            timeout=options.timeout,
+            retry=options.retry,
+            on_record=show_progress,
+        )
     return all_table_rows(records), 0
+
+
+@contextmanager
+def _place(scheduler: str | None) -> Iterator[None]:
+    """Where cells run: on this machine, or on the workers of a Dask cluster."""
+    if scheduler is None:
+        yield
+        return
+    from distributed import Client
+
+    with Client(scheduler), joblib.parallel_config("dask"):
+        yield
 
 
 def arguments_of(argv: Sequence[str] | None) -> list[str]:

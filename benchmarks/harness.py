@@ -277,7 +277,7 @@ def run_cells(
     cells_dir : Path
         Folder of the finished cells.
     n_jobs : int, default=1
-        Cells at a time.
+        Cells at a time; not with Dask, which takes all of its workers.
     isolation : {"process", "worker"}, default="process"
         "process": each cell in a new process, with its own peak memory, killed after ``timeout``. "worker": in this
         process, without memory figures and without a timeout.
@@ -319,5 +319,6 @@ def _key(record: Record) -> tuple[Any, ...]:
 
 
 def _results(cells: Sequence[Cell], cells_dir: Path, n_jobs: int, isolation: str, timeout: float) -> Iterator[Record]:
-    parallel = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator_unordered")
+    # A thread waits for the process of its cell. The hint leaves the choice to a cluster.
+    parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")
     yield from parallel(delayed(finish)(cell, cells_dir, isolation=isolation, timeout=timeout) for cell in cells)

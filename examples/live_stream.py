@@ -1,4 +1,7 @@
-"""Watch the machine that this runs on: learn its normal load for a while, then score each new row as it arrives.
+"""Watch a machine
+===============
+
+Learn the normal load of the machine that this runs on, then score each new row as it arrives.
 
 Run ``python examples/live_stream.py`` and start something heavy meanwhile; the picture is written anew every second. It
 needs psutil and matplotlib: ``pip install timesad[benchmarks]``.
@@ -41,8 +44,10 @@ class Machine:
         return row
 
 
-def draw(rows: pd.DataFrame, scores: pd.Series, threshold: float, out: Path) -> None:
-    """Channels above, the score and its threshold below."""
+def draw(
+    rows: pd.DataFrame, scores: pd.Series, alarms: dict[int, tuple[int, int]], threshold: float, out: Path
+) -> None:
+    """Channels above, the score and its threshold below; alarms are shaded."""
     figure = Figure(figsize=(9, 6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(CHANNELS) + 1, sharex=True)
@@ -54,6 +59,8 @@ def draw(rows: pd.DataFrame, scores: pd.Series, threshold: float, out: Path) -> 
     axes[-1].set_ylabel("score", rotation=0, ha="right", fontsize=8)
     axes[-1].set_xlabel("row")
     for axis in axes:
+        for start, end in alarms.values():
+            axis.axvspan(start, end, color=RED, alpha=0.2, linewidth=0)
         axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(out, dpi=100)
 
@@ -74,23 +81,21 @@ def main() -> None:
     print(f"watching for {args.watch:g} s; a score is final {stream.delay} rows later")
 
     scores = pd.Series(dtype=float)
+    alarms: dict[int, tuple[int, int]] = {}  # rows by the number of the alarm
     written = time.monotonic()
-    n_flagged, flagged = 0, False
-    for _ in range(round(args.watch / args.interval)):
-        found = stream.update(pd.DataFrame([machine.read()], columns=CHANNELS))
+    n_rows = round(args.watch / args.interval)
+    for number in range(n_rows):
+        found, events = stream.update(pd.DataFrame([machine.read()], columns=CHANNELS), alarms=True)
         scores = found["score"].combine_first(scores)  # a final score replaces a provisional one
-        latest = found.iloc[-1]
-        n_flagged += int(latest["anomaly"])
-        if latest["anomaly"] != flagged:
-            flagged = bool(latest["anomaly"])
-            what = "above" if flagged else "back below"
-            print(f"row {found.index[-1]}: score {latest['score']:.1f}, {what} the threshold {detector.threshold_:.1f}")
-        if time.monotonic() - written > 1.0:
-            draw(stream.history, scores, detector.threshold_, args.out)
+        for one in events.itertuples():
+            print(f"alarm {one.alarm} {one.event}: rows {one.start} to {one.end}, severity {one.severity:.1f}")
+            alarms[one.alarm] = (one.start, one.end)
+            if one.event == "withdrawn":
+                del alarms[one.alarm]
+        if time.monotonic() - written > 1.0 or number == n_rows - 1:
+            draw(stream.history, scores, alarms, detector.threshold_, args.out)
             written = time.monotonic()
-    draw(stream.history, scores, detector.threshold_, args.out)
-    quantile = np.quantile(scores, 0.5)
-    print(f"{n_flagged} rows above the threshold when they arrived; median score {quantile:.2f}. Picture: {args.out}")
+    print(f"median score {np.quantile(scores, 0.5):.2f}; {len(alarms)} alarms. Picture: {args.out}")
 
 
 if __name__ == "__main__":

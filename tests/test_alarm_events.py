@@ -29,7 +29,7 @@ def step(tracker, finder, score, n_final, *, ended=False):
     """Events as (event, start, end), and the tracker after them."""
     evidence = tracker.evidence.followed_by(evidence_of(score))
     events, after = tracker.events(evidence, finder, OPTIONS, n_final, ended=ended)
-    return [(event, alarm.start, alarm.end) for event, alarm in events], after
+    return [(event, alarm.start, alarm.end) for event, _, alarm in events], after
 
 
 def test_an_alarm_opens_grows_and_closes(finder):
@@ -40,7 +40,7 @@ def test_an_alarm_opens_grows_and_closes(finder):
     assert events == [("opened", 50, 60)]
     events, tracker = step(tracker, finder, rows[40 : 70 + SETTLED - 1], 70 + SETTLED - 1)
     assert events == []
-    assert [(one.start, one.end) for one in tracker.opened] == [(50, 70)]
+    assert [(one.start, one.end) for _, one in tracker.opened] == [(50, 70)]
     events, tracker = step(tracker, finder, rows[70 + SETTLED - 1 : 70 + SETTLED], 70 + SETTLED)
     assert events == [("closed", 50, 70)]
     events, tracker = step(tracker, finder, rows[70 + SETTLED :], 200)
@@ -66,7 +66,7 @@ def test_two_that_later_rows_join_are_one(finder):
     joined[40 - 35 : 61 - 35] = 2.0
     events, tracker = step(tracker, finder, joined, 70)
     assert events == [("withdrawn", 60, 61)]
-    assert [(one.start, one.end) for one in tracker.opened] == [(40, 61)]
+    assert [(number, one.start, one.end) for number, one in tracker.opened] == [(0, 40, 61)]
 
 
 def test_at_the_end_all_close(finder):

@@ -13,7 +13,7 @@ __all__ = ["CLOSED", "OPENED", "WITHDRAWN", "AlarmTracker", "Event"]
 
 OPENED, CLOSED, WITHDRAWN = "opened", "closed", "withdrawn"
 
-Event = tuple[str, Alarm]
+Event = tuple[str, int, Alarm]  # what happened, number of the alarm, the alarm
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,17 @@ class AlarmTracker:
     evidence : RowEvidence
         Of rows that are final, as many as two memories of the level: a level is right where it has the whole of its
         memory before it.
-    opened : tuple of Alarm, default=()
-        Alarms that are neither closed nor withdrawn.
+    opened : tuple of (int, Alarm), default=()
+        Alarms that are neither closed nor withdrawn, with their numbers.
+    n_opened : int, default=0
+        Alarms so far; the number of the next one.
     """
 
     first_row: int
     n_closed: int
     evidence: RowEvidence
-    opened: tuple[Alarm, ...] = ()
+    opened: tuple[tuple[int, Alarm], ...] = ()
+    n_opened: int = 0
 
     @classmethod
     def begin(cls, finder: AlarmFinder, first_held: int, n_final: int, n_closed: int) -> AlarmTracker:
@@ -71,22 +74,24 @@ class AlarmTracker:
         n_rows = len(evidence.score)
         # A level depends on the local evidence of a window and the smoothing after its rows.
         n_closed = n_final if ended else n_final - options.merge - finder.window_size - finder.smoothing
-        known, opened, events = list(self.opened), [], []
+        known, opened, events, n_opened = list(self.opened), [], [], self.n_opened
         for found in finder.wanted(evidence, np.array([0, n_rows]), options) if n_rows else []:
             alarm = found.moved(self.first_row)
-            same = next((one for one in known if one.start < alarm.end and alarm.start < one.end), None)
+            same = next((one for one in known if one[1].start < alarm.end and alarm.start < one[1].end), None)
             if same is not None:
                 known.remove(same)
+                number = same[0]
                 if alarm.start == self.first_row:  # it began before the rows that are kept
-                    alarm = alarm._replace(start=same.start)
+                    alarm = alarm._replace(start=same[1].start)
             elif alarm.until > self.n_closed:
-                events.append((OPENED, alarm))
+                number, n_opened = n_opened, n_opened + 1
+                events.append((OPENED, number, alarm))
             else:
                 continue
             if alarm.until <= n_closed:
-                events.append((CLOSED, alarm))
+                events.append((CLOSED, number, alarm))
             else:
-                opened.append(alarm)
+                opened.append((number, alarm))
         surplus = n_final - 2 * finder.memory - self.first_row
         surplus = max(0, surplus - (self.first_row + surplus) % finder.step)
         after = AlarmTracker(
@@ -94,5 +99,6 @@ class AlarmTracker:
             max(self.n_closed, n_closed),
             evidence.part(surplus, n_final - self.first_row),
             tuple(opened),
+            n_opened,
         )
-        return [*((WITHDRAWN, one) for one in known), *events], after
+        return [*((WITHDRAWN, *one) for one in known), *events], after

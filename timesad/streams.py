@@ -135,8 +135,8 @@ class Stream:
             ``final``. It has the rows whose score became final, and the new rows with a provisional score. While there
             are fewer rows than a window, it is empty.
         alarms : DataFrame
-            Only with ``alarms=True``: one row an event, with ``event`` and the columns of `BaseSeriesDetector.detect`
-            but `ongoing`, by row number of the stream.
+            Only with ``alarms=True``: one row an event, with ``event``, ``alarm`` (its number, the same in events of
+            an alarm) and the columns of `BaseSeriesDetector.detect` but `ongoing`, by row number of the stream.
 
             - "opened": the alarm is new. Its rows may be provisional.
             - "closed": later rows cannot change the alarm. It equals that of the whole series.
@@ -310,11 +310,12 @@ class Stream:
 
     def _event_table(self, evidence: RowEvidence, first: int, events: list[Event]) -> pd.DataFrame:
         """One row an event; the evidence begins at row number `first`."""
-        held = [alarm._replace(start=max(alarm.start, first)).moved(-first) for _, alarm in events]
+        held = [alarm._replace(start=max(alarm.start, first)).moved(-first) for *_, alarm in events]
         table = self._detector._alarm_table(evidence, held)
         table[["end", "peak"]] += first
-        table["start"] = np.array([alarm.start for _, alarm in events], dtype=np.int64)
-        table.insert(0, "event", pd.Series([event for event, _ in events], dtype=object))
+        table["start"] = np.array([alarm.start for *_, alarm in events], dtype=np.int64)
+        table.insert(0, "event", pd.Series([event for event, *_ in events], dtype=object))
+        table.insert(1, "alarm", np.array([number for _, number, _ in events], dtype=np.int64))
         return self._with_times(table)
 
     def _forget(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.command import _place
 from benchmarks.contract import PROTOCOLS, SEMI_SUPERVISED, UNSUPERVISED, Method, Settings
 from benchmarks.harness import NO_ISOLATION, PROCESS_ISOLATION, collect, plan, run_cells, write_record
 from benchmarks.measure import measure
@@ -257,3 +258,21 @@ def test_plan_refuses_unknown_protocols_no_seeds_and_series_named_alike(tiny_gro
         _plan([method], tiny_groups, seeds=())
     with pytest.raises(ValueError, match="alike"):
         _plan([method], {"one": tiny_groups["one"] * 2})
+
+
+@pytest.mark.filterwarnings("default")  # those of Dask and of its event loop are not ours
+def test_cells_run_on_the_workers_of_a_cluster(tmp_path, tiny_groups, toys):
+    distributed = pytest.importorskip("distributed", reason="pip install distributed")
+    dask = pytest.importorskip("dask")
+    cells = _plan([Method("toy", "toy", toys.toy)], tiny_groups)
+    expected = run_cells(cells, tmp_path / "here", isolation=NO_ISOLATION)
+    with (
+        dask.config.set({"distributed.worker.daemon": False}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
+        with _place(cluster.scheduler_address):
+            records = run_cells(cells, tmp_path / "there", isolation=PROCESS_ISOLATION)
+        assert cluster.scheduler.transition_counter >= len(cells), "the cluster had no task"
+    assert {record["status"] for record in records} == {"ok"}
+    assert {_name(r): r["raw"] for r in records} == {_name(r): r["raw"] for r in expected}
+    assert len(collect(cells, tmp_path / "there")[0]) == len(cells)
