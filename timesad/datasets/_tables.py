@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import re
 import reprlib
 import unicodedata
 import zlib
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO, cast
@@ -23,6 +24,17 @@ BYTE_ORDER_MARK = "\ufeff"
 START_CHARACTERS = 4096  # enough to find the first character that is not blank
 CELLS = reprlib.Repr()  # an unclosed quote makes a cell of many lines
 CELLS.maxstring = 80  # characters of a cell in a message
+
+DELIMITERS = (",", ";", "\t")
+POINT, COMMA = ".", ","
+SWAPPED = str.maketrans(".,", ",.")
+THOUSANDS = re.compile(r"[+-]?\d{1,3}([.,' \u00a0\u202f]\d{3})+([.,]\d*)?")
+MISSING_WORDS = frozenset({"", "n/a", "na", "nan", "none", "null"})
+# Words of a column of labels, without blanks and in lower case.
+NORMAL_WORDS = ("normal", "benign", "nominal", "ok")
+ANOMALOUS_WORDS = ("anomaly", "anomalous", "abnormal", "attack", "fault", "faulty", "malicious", "outlier")
+TRUTHS = {"n": 0, "no": 0, "f": 0, "false": 0, "y": 1, "yes": 1, "t": 1, "true": 1}
+LABEL_WORDS = TRUTHS | dict.fromkeys(NORMAL_WORDS, 0) | dict.fromkeys(ANOMALOUS_WORDS, 1)
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class Table:
     columns : tuple of str
         Names of the numeric columns, in the order of the file.
     values : ndarray of shape (n_rows, n_columns), float64
-        Finite numbers.
+        Finite numbers; NaN in missing cells, where they are allowed.
     texts : dict of str to list of str
         Text columns by name, one entry per row.
     first_line : int
@@ -70,16 +82,41 @@ class Table:
         return f"row {index + 1} (line {self.first_line + index})"
 
 
-def is_number(cell: str) -> bool:
-    """Whether ``float(cell)`` succeeds; "nan" and "inf" are numbers."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def number_of(cell: str, *, decimal_comma: bool = False) -> float | None:
+    """The number in a cell, which may have a decimal comma where it is allowed; None if there is none."""
+    with suppress(ValueError):
+        return float(cell.replace(COMMA, POINT) if decimal_comma else cell)
+    return None
 
 
-def iterate_rows(path: Path, delimiter: str) -> Iterator[Row]:
+def is_number(cell: str, *, decimal_comma: bool = False) -> bool:
+    """Whether a cell holds a number; "nan" and "inf" are numbers."""
+    return number_of(cell, decimal_comma=decimal_comma) is not None
+
+
+def sniff_delimiter(path: Path, lines: Sequence[str] | None = None) -> str:
+    """The delimiter that splits the first row into most cells; arguments as of `iterate_rows`."""
+
+    def n_cells(delimiter: str) -> int:
+        first = next(iterate_rows(path, delimiter, lines), None)
+        return 0 if first is None else len(first.cells)
+
+    return max(DELIMITERS, key=n_cells)
+
+
+def lines_of_first_row(lines: Iterator[str]) -> list[str]:
+    """Take the lines of the first row: several if a line break stands in quotes."""
+    taken: list[str] = []
+    n_quotes = 0
+    for line in lines:
+        taken.append(line)
+        n_quotes += line.count('"')
+        if n_quotes % 2 == 0:
+            break
+    return taken
+
+
+def iterate_rows(path: Path, delimiter: str, lines: Iterable[str] | None = None) -> Iterator[Row]:
     """Yield the rows of a text file that may be gzip-compressed.
 
     Parameters
@@ -88,6 +125,8 @@ def iterate_rows(path: Path, delimiter: str) -> Iterator[Row]:
         A text file in UTF-8; a name that ends in ``.gz`` is decompressed.
     delimiter : str
         The character between two cells.
+    lines : iterable of str, default=None
+        The lines of the file, where they are read elsewhere. None opens the file.
 
     Yields
     ------
@@ -103,25 +142,37 @@ def iterate_rows(path: Path, delimiter: str) -> Iterator[Row]:
         If the path is a folder, or if the file is not text, is damaged or has a blank line between
         rows.
     """
+    if lines is None:
+        with readable(path), _open_text(path) as stream:
+            yield from iterate_rows(path, delimiter, stream)
+        return
     blank = 0
+    reader = csv.reader(lines, delimiter=delimiter)
     try:
-        with _open_text(path) as stream:
-            reader = csv.reader(stream, delimiter=delimiter)
-            try:
-                for cells in reader:
-                    if not cells:
-                        blank = blank or reader.line_num
-                    elif blank:
-                        raise ValueError(f"{path}: line {blank} is blank but rows follow. Fill it in or remove it.")
-                    else:
-                        yield Row(reader.line_num, cells)
-            except csv.Error as error:
-                raise ValueError(
-                    f"{path}: line {reader.line_num} cannot be read: {error}. The file is damaged or is not CSV."
-                ) from error
+        for cells in reader:
+            if not cells:
+                blank = blank or reader.line_num
+            elif blank:
+                raise ValueError(f"{path}: line {blank} is blank but rows follow. Fill it in or remove it.")
+            else:
+                yield Row(reader.line_num, cells)
+    except csv.Error as error:
+        raise ValueError(
+            f"{path}: line {reader.line_num} cannot be read: {error}. The file is damaged or is not CSV."
+        ) from error
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Name the file where it is no text, or is damaged."""
+    try:
+        yield
     except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
         kind = "gzip-compressed text" if path.suffix == ".gz" else "text in UTF-8"
-        raise ValueError(f"{path} cannot be read as {kind}: {error}. It is damaged or of another type.") from error
+        raise ValueError(
+            f"{path} cannot be read as {kind}: {error}. It is damaged, or of another type or encoding. Save it as CSV "
+            "in UTF-8."
+        ) from error
 
 
 def _open_text(path: Path) -> TextIO:
@@ -161,7 +212,7 @@ def _control_character(text: str, allowed: str) -> str | None:
     return next(refused, None)
 
 
-def parse_header(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
+def parse_header(path: Path, cells: Sequence[str], delimiter: str = COMMA) -> tuple[str, ...]:
     """Column names from the first line of a file.
 
     Parameters
@@ -170,6 +221,8 @@ def parse_header(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
         The file, for error messages.
     cells : sequence of str
         Cells of the first line.
+    delimiter : str, default=","
+        The character between two cells.
 
     Returns
     -------
@@ -182,7 +235,7 @@ def parse_header(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
         If all cells are numbers, or if a name is missing, occurs twice or holds a control character
         other than a tab or a line break.
     """
-    if all(is_number(cell) for cell in cells):
+    if all(is_number(cell, decimal_comma=delimiter != COMMA) for cell in cells):
         raise ValueError(
             f"{path}: the first line holds only numbers ({', '.join(cells[:3])}, …), but it must name the columns. "
             "Add a header line."
@@ -203,8 +256,139 @@ def parse_header(path: Path, cells: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+class NumberReader:
+    """Reads numbers from the rows of one file, which have the same decimal mark throughout.
+
+    Between commas it is the point. Between semicolons or tabs it is the mark of the first number that has one: a point
+    or a comma. Any other use of the two is an error, so no thousands separator is read as a decimal mark.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for error messages.
+    header : sequence of str
+        Names of the columns.
+    delimiter : str, default=","
+        The character between two cells.
+    allow_nan : bool, default=False
+        Whether a cell may be missing: blank, or one of "nan", "na", "n/a", "null" and "none", in any case. It is NaN.
+    """
+
+    def __init__(self, path: Path, header: Sequence[str], delimiter: str = COMMA, *, allow_nan: bool = False) -> None:
+        self._path = path
+        self._header = header
+        self._delimiter = delimiter
+        self._allow_nan = allow_nan
+        self._mark = POINT if delimiter == COMMA else ""  # empty until a number has one
+        self._marked = ""  # the first number with a mark and its place, for error messages
+
+    def read(self, index: int, row: Row, columns: Sequence[int]) -> list[float]:
+        """Numbers in some columns of a row.
+
+        Parameters
+        ----------
+        index : int
+            Number of the row, counted from 1, for error messages.
+        row : Row
+            All cells of the row.
+        columns : sequence of int
+            Positions of the columns.
+
+        Returns
+        -------
+        list of float
+            One number per column.
+
+        Raises
+        ------
+        ValueError
+            If the row is longer or shorter than the header, if any cell holds a control character other than a tab, or
+            if a cell of the columns is not a finite number and not missing.
+        """
+        if len(row.cells) != len(self._header):
+            raise ValueError(
+                f"{self._path}: row {index} (line {row.line}) has {len(row.cells)} cells, but the header has "
+                f"{len(self._header)}. Write one name and one number for each column. If commas are decimal marks, "
+                "separate the columns by semicolons."
+            )
+        self._refuse_control_characters(index, row)
+        cells = [row.cells[column] for column in columns]
+        if not self._mark:
+            self._find_mark(index, row, columns)
+        try:
+            numbers = [float(cell.translate(SWAPPED) if self._mark == COMMA else cell) for cell in cells]
+        except ValueError:
+            pass
+        else:
+            # A finite sum has finite terms only, and is faster than a check of each term.
+            if math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers)):
+                return numbers
+        return [self._number(index, row, column) for column in columns]
+
+    def _refuse_control_characters(self, index: int, row: Row) -> None:
+        """`float` and `str.strip` differ in the control characters that they skip, so no cell may hold one."""
+        if "".join(row.cells).isprintable():
+            return
+        for column, cell in enumerate(row.cells):
+            if control := _control_character(cell, allowed="\t"):
+                raise ValueError(
+                    f"{self._where(index, row, column)}: {CELLS.repr(cell)} holds the control character {control!r}. "
+                    "Remove it."
+                )
+
+    def _find_mark(self, index: int, row: Row, columns: Sequence[int]) -> None:
+        for column in columns:
+            cell = row.cells[column]
+            if (POINT in cell or COMMA in cell) and is_number(cell, decimal_comma=True):
+                self._mark = COMMA if COMMA in cell else POINT
+                self._marked = f"{CELLS.repr(cell.strip())} in row {index} (line {row.line})"
+                return
+
+    def _number(self, index: int, row: Row, column: int) -> float:
+        cell = row.cells[column].strip()
+        where, shown = self._where(index, row, column), CELLS.repr(cell)
+        if cell.casefold() in MISSING_WORDS:
+            if self._allow_nan:
+                return math.nan
+            what = f"{shown} is a missing value" if cell else "the cell is blank"
+            raise ValueError(f"{where}: {what}. Fill it in, leave out the row, or allow missing values.")
+        try:
+            number = float(cell.translate(SWAPPED) if self._mark == COMMA else cell)
+        except ValueError:
+            raise ValueError(f"{where}: {shown} {self._fault(cell)}") from None
+        if not math.isfinite(number):
+            raise ValueError(f"{where}: {shown} is not finite. Write a finite number or leave out the row.")
+        return number
+
+    def _fault(self, cell: str) -> str:
+        """What is wrong with a cell that is not a number."""
+        one_mark = is_number(cell, decimal_comma=True)
+        if one_mark and self._delimiter == COMMA:
+            return (
+                "is not a number (with a decimal point and without thousands separators). Decimal commas are read "
+                "where semicolons or tabs separate the columns."
+            )
+        if one_mark:
+            other = "point" if self._mark == COMMA else "comma"
+            return (
+                f"has a decimal {other}, but {self._marked} has the other mark. Write all numbers with one decimal "
+                "mark and without thousands separators."
+            )
+        if THOUSANDS.fullmatch(cell):
+            return "has thousands separators. Write all numbers without them."
+        return "is not a number (with a decimal point). Leave out columns of text, or pass the name of one of labels."
+
+    def _where(self, index: int, row: Row, column: int) -> str:
+        return f"{self._path}: column {CELLS.repr(self._header[column])}, row {index} (line {row.line})"
+
+
 def read_table(
-    path: Path, *, delimiter: str = ",", header: Sequence[str] | None = None, text_columns: Sequence[str] = ()
+    path: Path,
+    *,
+    delimiter: str = COMMA,
+    header: Sequence[str] | None = None,
+    text_columns: Sequence[str] = (),
+    allow_nan: bool = False,
 ) -> Table:
     """Read a delimited text file whose cells are finite numbers.
 
@@ -218,6 +402,8 @@ def read_table(
         Column names of a file without a header line. None reads them from the first line.
     text_columns : sequence of str, default=()
         Columns to read as text.
+    allow_nan : bool, default=False
+        Whether cells may be missing, as in `NumberReader`.
 
     Returns
     -------
@@ -229,29 +415,23 @@ def read_table(
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If a text column is missing, if there are no rows, if a row is longer or shorter than the
-        header, if a cell holds a control character other than a tab, or if a numeric cell is not a
-        finite number.
+        If a text column is missing, if there are no rows, or if a row cannot be read by `NumberReader`.
     """
     rows = iterate_rows(path, delimiter)
     if header is None:
         first = next(rows, None)
         if first is None:
             raise ValueError(f"{path} is empty. Expected a line with column names and a line for every row.")
-        header = parse_header(path, first.cells)
+        header = parse_header(path, first.cells, delimiter)
     for name in text_columns:
         if name not in header:
             raise ValueError(f"{path} has no column {name!r}. Its columns are: {', '.join(header)}.")
     texts: dict[str, list[str]] = {name: [] for name in text_columns}
     numeric = [position for position, name in enumerate(header) if name not in texts]
+    numbers = NumberReader(path, header, delimiter, allow_nan=allow_nan)
     flat, n_rows, first_line = array("d"), 0, 0
     for n_rows, row in enumerate(rows, start=1):
-        if len(row.cells) != len(header):
-            raise ValueError(
-                f"{path}: row {n_rows} (line {row.line}) has {len(row.cells)} cells, but the header has {len(header)}."
-            )
-        _refuse_control_characters(path, n_rows, row, header)
-        flat.extend(_numbers(path, n_rows, row, header, numeric))
+        flat.extend(numbers.read(n_rows, row, numeric))
         first_line = first_line or row.line
         for name, column in texts.items():
             column.append(row.cells[header.index(name)])
@@ -259,49 +439,6 @@ def read_table(
         raise ValueError(f"{path} has no rows. Expected one line of numbers for every timestamp.")
     values = np.array(flat, dtype=np.float64).reshape(n_rows, len(numeric))  # (row, column)
     return Table(path, tuple(header[position] for position in numeric), values, texts, first_line)
-
-
-def _refuse_control_characters(path: Path, index: int, row: Row, header: Sequence[str]) -> None:
-    """`float` and `str.strip` differ in the control characters that they skip, so no cell may hold one."""
-    if "".join(row.cells).isprintable():
-        return
-    for name, cell in zip(header, row.cells, strict=True):
-        if control := _control_character(cell, allowed="\t"):
-            raise ValueError(
-                f"{_where(path, index, row, name)}: {CELLS.repr(cell)} holds the control character {control!r}. "
-                "Remove it."
-            )
-
-
-def _numbers(path: Path, index: int, row: Row, header: Sequence[str], numeric: Sequence[int]) -> list[float]:
-    try:
-        numbers = [float(row.cells[position]) for position in numeric]
-    except ValueError:
-        pass
-    else:
-        # A finite sum has finite terms only, and is faster than a check of each term.
-        if math.isfinite(sum(numbers)) or all(map(math.isfinite, numbers)):
-            return numbers
-    return [_number(row.cells[position], _where(path, index, row, header[position])) for position in numeric]
-
-
-def _number(cell: str, where: str) -> float:
-    shown = CELLS.repr(cell.strip())
-    if not cell.strip():
-        raise ValueError(f"{where}: the cell is blank. Fill in missing values or leave out the row.")
-    try:
-        number = float(cell)
-    except ValueError:
-        raise ValueError(
-            f"{where}: {shown} is not a number (with a decimal point). Leave out columns of text."
-        ) from None
-    if not math.isfinite(number):
-        raise ValueError(f"{where}: {shown} is not finite. Fill in missing values or leave out the row.")
-    return number
-
-
-def _where(path: Path, index: int, row: Row, name: str) -> str:
-    return f"{path}: column {CELLS.repr(name)}, row {index} (line {row.line})"
 
 
 def column_of(table: Table, name: str) -> NDArray[np.float64]:
@@ -330,7 +467,7 @@ def column_of(table: Table, name: str) -> NDArray[np.float64]:
 
 
 def labels_of(table: Table, name: str) -> NDArray[np.int64]:
-    """Labels of one column.
+    """Labels of one column: 0 and 1 or, in a text column, also the words of `LABEL_WORDS`.
 
     Parameters
     ----------
@@ -347,16 +484,32 @@ def labels_of(table: Table, name: str) -> NDArray[np.int64]:
     Raises
     ------
     ValueError
-        If the column is missing or has values other than 0 and 1.
+        If the column is missing or has other values or words.
     """
+    if name in table.texts:
+        labels = list(map(_label, table.texts[name]))
+        if None in labels:
+            row = labels.index(None)
+            raise ValueError(
+                f"{table.path}: column {name!r}, {table.where(row)}: a label is one of 0, no, false, "
+                f"{', '.join(NORMAL_WORDS)}, or one of 1, yes, true, {', '.join(ANOMALOUS_WORDS)}, got "
+                f"{CELLS.repr(table.texts[name][row].strip())}. Replace it."
+            )
+        return np.array(labels, dtype=np.int64)
     values = column_of(table, name)
-    wrong = np.flatnonzero((values != 0) & (values != 1))
-    if wrong.size:
+    others = np.flatnonzero((values != 0) & (values != 1))
+    if others.size:
         raise ValueError(
-            f"{table.path}: column {name!r}, row {wrong[0] + 1}: a label is 0 (normal) or 1 (anomalous), "
-            f"got {values[wrong[0]]:g}."
+            f"{table.path}: column {name!r}, {table.where(others[0])}: a label is 0 (normal) or 1 (anomalous), "
+            f"got {values[others[0]]:g}."
         )
     return values.astype(np.int64)
+
+
+def _label(cell: str) -> int | None:
+    word = "".join(cell.split()).casefold()
+    number = number_of(word)
+    return LABEL_WORDS.get(word) if number is None else {0.0: 0, 1.0: 1}.get(number)
 
 
 def without_columns(table: Table, names: Sequence[str]) -> Table:
