@@ -15,14 +15,15 @@ OLDEST_READY := .venv-oldest/.ready
 COMPILED := setup.py $(wildcard timesad/nn/maps/*.[ch])
 
 # One thread per process: the workers use all cores, and further threads would slow them down.
-test test-all test-oldest: export OMP_NUM_THREADS = 1
+test test-all test-oldest docs: export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-oldest lint types format clean
+.PHONY: help demo docs test test-all test-oldest lint types format clean
 
 help:
 	@echo 'make demo         fit, score and draw the shipped recording; your own: DATA=my.csv TRAIN_ROWS=5000 OUT=my.png'
-	@echo 'make test         lint, types and all tests (WORKERS=$(WORKERS) processes)'
+	@echo 'make docs         the documentation site, in docs/_build/html'
+	@echo 'make test         lint, types, all tests and the documentation site (WORKERS=$(WORKERS) processes)'
 	@echo 'make test-all     lint, types, all tests, and the slow ones: thousands of random inputs and damaged files'
 	@echo 'make test-oldest  the tests with the oldest dependencies that the package allows'
 	@echo 'make lint         ruff: rules and formatting'
@@ -47,8 +48,13 @@ demo: $(READY)
 		$(if $(DATA),--data '$(DATA)') $(if $(TRAIN_ROWS),--train-rows '$(TRAIN_ROWS)') \
 		$(if $(SMOOTHING),--smoothing '$(SMOOTHING)') --out '$(OUT)'
 
+# A warning is an error: a link without a target, a page that no table of contents has, an example that fails.
+docs: $(READY)
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+
 test: lint types
 	$(BIN)/pytest -n $(WORKERS)
+	$(MAKE) docs
 
 test-all: lint types
 	$(BIN)/pytest -n $(WORKERS) --all
@@ -71,3 +77,4 @@ format: $(READY)
 
 clean:
 	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache build timesad.egg-info timesad/nn/maps/*.so
+	rm -rf docs/_build docs/api docs/gallery

@@ -1,4 +1,7 @@
-"""Compare PyOD's detectors with those of timesad, which have the same interface.
+"""Beside PyOD's detectors
+=======================
+
+PyOD's detectors and those of timesad have the same interface, so one loop runs them all.
 
 All are fitted on the same first rows, without labels, and evaluated on the rows after them by metrics without a
 threshold. The last line is a random score, the baseline.

@@ -1,4 +1,7 @@
-"""Find the faults in a recording: fit on its first rows, list the alarms, compare with other detectors, draw.
+"""Find the faults in a recording
+==============================
+
+Fit on the first rows, list the alarms, compare with other detectors, draw.
 
 Without arguments the recording is the host telemetry that timesad ships: 44 minutes of a small service, with no fault
 in the first half and 21 injected faults in the second. Labels are used for the report only, not for the fit or the

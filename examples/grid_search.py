@@ -1,4 +1,7 @@
-"""Search over `window_size` with folds in time order.
+"""Search over window_size
+=======================
+
+Search over `window_size` with folds in time order.
 
 A grid search needs labels of some past anomalies. `TimeSeriesSplit` trains on earlier rows and tests on later ones; a
 shuffled split would train on rows beside the tested ones. The rows of the final report are not part of the search.
@@ -14,6 +17,7 @@ from timesad import TimesNetDetector
 from timesad.datasets import make_anomalous_series
 from timesad.metrics import get_scorer
 
+# %%
 # Anomalies begin after the first 1,000 rows: the test rows of both folds contain some.
 series = make_anomalous_series(n_rows=4500, period=40, n_anomalies=14, train_size=1000, random_state=2)
 X_search, y_search = series.data[:3000], series.target[:3000]

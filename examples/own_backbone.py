@@ -1,4 +1,7 @@
-"""A detector with a network of your own, in some forty lines, and the checks of its contract.
+"""A network of your own
+=====================
+
+A detector with its own network in some forty lines, and the checks of its contract.
 
 Run ``python examples/own_backbone.py``; it takes a few seconds.
 """

@@ -1,4 +1,7 @@
-"""A detector as the last step of a scikit-learn Pipeline: clone, change a parameter, save and load.
+"""A detector in a Pipeline
+========================
+
+A detector as the last step of a scikit-learn Pipeline: clone, change a parameter, save and load.
 
 Run ``python examples/pipeline.py``; it takes a few seconds.
 """
@@ -20,6 +23,7 @@ from timesad.datasets import make_anomalous_series
 series = make_anomalous_series(n_rows=2000, period=25, random_state=1)
 X_train = series.data[: series.train_size]
 
+# %%
 # The detector scales each channel, so a StandardScaler is not needed. Other transformations go in front of it; this one
 # limits outliers.
 detector = TimesNetDetector(window_size=50, max_epochs=3, random_state=0)
@@ -30,11 +34,13 @@ print(f"largest score in row {int(np.argmax(pipeline.decision_function(series.da
 for anomaly in series.anomalies:
     print(f"  rows {anomaly['start']} to {anomaly['stop'] - 1}: {anomaly['kind']}")
 
+# %%
 # A clone has the same parameters and is not fitted. A parameter of a step has the step's name as its prefix.
 other = clone(pipeline).set_params(detect__contamination=0.02).fit(X_train)
 print(f"\nflagged at contamination 0.1: {pipeline.predict(series.data).sum()} rows, ", end="")
 print(f"at 0.02: {other.predict(series.data).sum()} rows")
 
+# %%
 # A loaded pipeline gives the same scores, bit for bit. Load only files that you trust: a pickle can execute anything.
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder, "pipeline.joblib")

@@ -1,4 +1,7 @@
-"""Record telemetry like that of ``timesad.datasets.load_host_telemetry`` on your own machine.
+"""Record telemetry with faults
+============================
+
+Record data like those of ``timesad.datasets.load_host_telemetry`` on your own machine.
 
 A small hash service serves requests on the loopback interface. A load generator repeats a cycle of 8 s. Every third
 cycle the service runs a compaction, so there is a second period of 24 s. A batch job flushes a file to disk in each

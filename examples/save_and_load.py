@@ -1,4 +1,7 @@
-"""Save a fitted detector, load it in another process, and see a damaged file refused.
+"""Save and load
+=============
+
+Save a fitted detector, load it in another process, and see a damaged file refused.
 
 Run ``python examples/save_and_load.py``; it takes a few seconds.
 """

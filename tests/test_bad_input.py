@@ -45,7 +45,7 @@ class TestSeriesThatCannotBeUsed:
         pytest.param(lambda X: X[:0], r"X .*0 sample\(s\).*n_rows, n_channels", id="no rows"),
         pytest.param(lambda X: X[:, :0], r"X .*0 feature\(s\).*n_rows, n_channels", id="no channels"),
         pytest.param(lambda X: X[None], r"X .*dim 3.*n_rows, n_channels", id="3-D"),
-        pytest.param(lambda X: X[:, 0], r"X .*1D array.*n_rows, n_channels", id="1-D"),
+        pytest.param(lambda X: X[:, 0], r"X .*one-dimensional.*n_rows, n_channels", id="1-D"),
         pytest.param(lambda X: np.full(X.shape, "high"), r"X .*'high'.*finite numbers", id="strings"),
         pytest.param(lambda X: X.astype(complex), r"X .*[Cc]omplex.*finite numbers", id="complex"),
     )

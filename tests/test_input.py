@@ -87,6 +87,11 @@ class TestNumbersThatAreNone:
             call(spoiled)
 
 
+def test_a_fit_on_one_dimension_names_the_remedy(make_nearest, waves):
+    with pytest.raises(ValueError, match=r"X is not a series .* one-dimensional; X.reshape\(-1, 1\) has one channel"):
+        make_nearest().fit(waves[:, 0])
+
+
 class TestMissing:
     def test_interpolation_is_a_line_within_each_series(self, waves):
         spoiled = waves.copy()

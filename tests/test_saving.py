@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from safetensors import safe_open
 from safetensors.numpy import load as load_arrays
@@ -142,6 +143,14 @@ class TestRoundTrip:
         command = [sys.executable, "-c", script, str(path), str(tmp_path / "waves.npy"), str(tmp_path / "scores.npy")]
         subprocess.run(command, check=True, timeout=120, cwd=Path(__file__).parents[1])
         np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), fitted.decision_function(waves), atol=1e-4)
+
+
+def test_requests_of_metadata_are_left_out(make_nearest, waves, tmp_path):
+    with sklearn.config_context(enable_metadata_routing=True):
+        detector = make_nearest().set_fit_request(groups=True).fit(waves)
+        detector.save(tmp_path / "detector")
+    loaded = timesad.load(tmp_path / "detector")
+    np.testing.assert_array_equal(loaded.decision_function(waves), detector.decision_function(waves))
 
 
 class TestGoldenFiles:

@@ -138,6 +138,8 @@ def _validated(detector: Any, X: ArrayLike, *, reset: bool, least_rows: int = 2)
     """X as floating-point numbers, not copied if it holds them, which may be NaN or infinite."""
     _refuse_other_types(X)
     try:
+        if getattr(X, "ndim", None) == 1:
+            raise ValueError("It is one-dimensional; X.reshape(-1, 1) has one channel.")
         with np.errstate(over="ignore"):  # an overflow gives an infinity, which is refused below
             values: NDArray[np.floating] = validate_data(
                 detector,

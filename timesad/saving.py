@@ -80,7 +80,8 @@ def save_detector(
         )
     encoder = _Encoder()
     parameters = detector.get_params(deep=False)
-    state = {name: value for name, value in sorted(vars(detector).items()) if name not in parameters}
+    unsaved = {*parameters, "_metadata_request"}  # scikit-learn's requests are objects; they are set again after loading
+    state = {name: value for name, value in sorted(vars(detector).items()) if name not in unsaved}
     content = {
         "format": FORMAT,
         "version": _version(),

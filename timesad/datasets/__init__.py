@@ -1,18 +1,15 @@
 """Labelled series: a shipped recording, CSV files, public benchmarks and a generator.
 
-Every loader returns one :class:`sklearn.utils.Bunch` per series, with the same keys:
+Every loader returns one ``sklearn.utils.Bunch`` per series, with the same keys:
 
-data : ndarray of shape (n_timestamps, n_channels), float64
-target : ndarray of shape (n_timestamps,), int
-    1 in anomalous rows, 0 elsewhere. None if a CSV file has no labels.
-feature_names : list of str
-train_size : int
-    Number of first rows for fitting in the semi-supervised protocol. None if `load_csv` gets none.
-groups : ndarray of shape (n_timestamps,), int, or None
-    Number of the uninterrupted recording that each row belongs to. None if there is only one.
-name : str
-DESCR : str
-    Source of the series, its licence and the changes by the loader.
+- ``data``: ndarray of shape (n_timestamps, n_channels), float64.
+- ``target``: ndarray of shape (n_timestamps,), int: 1 in anomalous rows, 0 elsewhere. None if a CSV file has no labels.
+- ``feature_names``: list of str.
+- ``train_size``: number of first rows for fitting in the semi-supervised protocol. None if `load_csv` gets none.
+- ``groups``: ndarray of shape (n_timestamps,), int: number of the uninterrupted recording that each row belongs to. None
+  if there is only one.
+- ``name``: str.
+- ``DESCR``: str: source of the series, its licence and the changes by the loader.
 """
 
 from __future__ import annotations

@@ -70,23 +70,23 @@ def fetch_archive(
     address. Compute the checksum of a download that you trust (``sha256sum``, or
     ``hashlib.sha256``) and pass it in every call. Addresses of the sources:
 
-    ===================== ============================================= ============================
-    loader                download                                      stable address
-    ===================== ============================================= ============================
+    ===================== ============================================== ============================
+    loader                download                                       stable address
+    ===================== ============================================== ============================
     ``load_tsb_ad``       https://www.thedatum.org/datasets/TSB-AD-M.zip not versioned
                           (and ``TSB-AD-U.zip``)
-    ``load_tsb_uad``      linked from                                   not versioned
+    ``load_tsb_uad``      linked from                                    not versioned
                           https://github.com/TheDatumOrg/TSB-UAD
-    ``load_nab``          archives of tags of                           by tag; GitHub may repack
+    ``load_nab``          archives of tags of                            by tag; GitHub may repack
                           https://github.com/numenta/NAB
-    ``load_skab``         archives of commits of                        by commit; GitHub may repack
+    ``load_skab``         archives of commits of                         by commit; GitHub may repack
                           https://github.com/waico/SKAB
-    ``load_smap_msl``     https://github.com/khundman/telemanom         not versioned
+    ``load_smap_msl``     https://github.com/khundman/telemanom          not versioned
                           names the archive; the labels are in the
                           repository
-    ``load_ucr_anomaly``  https://www.cs.ucr.edu/~eamonn/               not versioned
+    ``load_ucr_anomaly``  https://www.cs.ucr.edu/~eamonn/                not versioned
                           time_series_data_2018/
-    ===================== ============================================= ============================
+    ===================== ============================================== ============================
 
     Examples
     --------

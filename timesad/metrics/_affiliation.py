@@ -36,7 +36,7 @@ def affiliation_precision_score(
     r"""Affiliation precision: distance of flagged rows to events, against random rows of the zone.
 
     .. math:: P = \frac{1}{|\{z : F_z \neq \emptyset\}|} \sum_{z : F_z \neq \emptyset} \frac{1}{|F_z|} \int_{F_z}
-        \Pr\big[\operatorname{dist}(U_z, E_z) \ge \operatorname{dist}(x, E_z)\big] \, dx
+        \Pr\bigl[\operatorname{dist}(U_z, E_z) \ge \operatorname{dist}(x, E_z)\bigr] \, dx
 
     Sum over the zones z; E is the event of the zone, F its flagged part, U uniform on the zone.
 
@@ -99,7 +99,7 @@ def affiliation_recall_score(
     r"""Affiliation recall: distance of events to flagged rows, against random rows of the zone.
 
     .. math:: R = \frac{1}{|\text{events}|} \sum_z \frac{1}{|E_z|} \int_{E_z}
-        \Pr\big[|x - U_z| \ge \operatorname{dist}(x, F_z)\big] \, dx
+        \Pr\bigl[|x - U_z| \ge \operatorname{dist}(x, F_z)\bigr] \, dx
 
     Sum over the zones z; E is the event of the zone, F its flagged part, U uniform on the zone. A
     zone without flagged rows adds 0.

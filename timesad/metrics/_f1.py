@@ -145,13 +145,13 @@ def pa_k_f1_score(
 ) -> float:
     r"""Row-wise F1 after point adjustment of events with more than k percent flagged rows (PA%K).
 
-    .. math:: \hat y_t = 1 \text{ if } s_t > \delta, \text{ or if } t \in E \text{ and }
+    .. math:: \widehat{y_t} = 1 \text{ if } s_t > \delta, \text{ or if } t \in E \text{ and }
         \frac{|\{t' \in E : s_{t'} > \delta\}|}{|E|} > \frac{k}{100}
 
     E is an event; F1 is computed from the adjusted flags. The first row of the series is not
     adjusted, as in TSB-AD. ``k=100`` adjusts no event (row-wise F1).
 
-    **``k=0`` is plain point adjustment (PA; "PA-F1" in TSB-AD) and inflates F1**: one flagged row
+    **k = 0 is plain point adjustment (PA; "PA-F1" in TSB-AD) and inflates F1**: one flagged row
     marks the whole event as flagged, so random scores reach values near 1 on common benchmarks. Use
     it to reproduce published tables only. To compare detectors use `pa_k_auc_score`, or better a
     metric without adjustment such as `vus_pr_score`.

@@ -29,9 +29,9 @@ def range_f1_score(
 
     .. math::
 
-        \text{recall} = \frac{1}{|R|} \sum_{r \in R} \Big(
+        \text{recall} = \frac{1}{|R|} \sum_{r \in R} \Bigl(
         0.2 \cdot [r \text{ is touched}] + 0.8 \cdot \frac{|r \cap P|}{|r|} \cdot \frac{1}{\max(x(r), 1)}
-        \Big), \qquad
+        \Bigr), \\
         \text{precision} = \frac{1}{|P|} \sum_{p \in P} \frac{|p \cap R|}{|p|} \cdot \frac{1}{\max(x(p), 1)}
 
     The settings are those of TSB-AD: flat positional bias, reciprocal cardinality, existence weight

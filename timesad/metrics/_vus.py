@@ -181,9 +181,9 @@ def range_auc_pr_score(
     .. math::
 
         TP = \sum_{i \in F} s_i, \qquad
-        P = \tfrac12 \Big( \sum_i y_i + \sum_{i \in F \cup \text{events}} s_i \Big), \\
+        P = \tfrac{1}{2} \Bigl( \sum_i y_i + \sum_{i \in F \cup \text{events}} s_i \Bigr), \\
         \text{precision} = \frac{TP}{|F|}, \qquad
-        \text{recall} = \min\Big(\frac{TP}{P}, 1\Big) \cdot
+        \text{recall} = \min\Bigl(\frac{TP}{P}, 1\Bigr) \cdot
         \frac{\text{buffered events with a flagged row}}{\text{buffered events}},
 
     Events whose buffers overlap count as one buffered event. The area is the sum of precision times
