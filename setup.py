@@ -1,24 +1,26 @@
 """The C code, which a setup.cfg cannot name; all else is in setup.cfg and pyproject.toml."""
 
+import os
 import sysconfig
 
 from setuptools import Extension, setup
 
+# With TIMESAD_NO_C=1 the package has no C code: torch's operations take its place, and the wheel fits every platform.
+WITH_C = os.environ.get("TIMESAD_NO_C", "") in ("", "0")
 # One wheel for all versions of Python, by its stable ABI, which a Python without the global lock has not.
 STABLE = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
+attention = Extension(
+    "timesad.nn.maps._compiled",
+    sources=["timesad/nn/maps/_compiled.c"],
+    depends=["timesad/nn/maps/_lanes.h"],
+    define_macros=[("Py_LIMITED_API", "0x030a0000")] if STABLE else [],
+    extra_compile_args=["-O3", "-Wno-psabi"],
+    libraries=["m", "dl"],
+    py_limited_api=STABLE,
+    optional=True,  # where it cannot be compiled, torch's operations take its place
+)
 setup(
-    ext_modules=[
-        Extension(
-            "timesad.nn.maps._compiled",
-            sources=["timesad/nn/maps/_compiled.c"],
-            depends=["timesad/nn/maps/_lanes.h"],
-            define_macros=[("Py_LIMITED_API", "0x030a0000")] if STABLE else [],
-            extra_compile_args=["-O3", "-Wno-psabi"],
-            libraries=["m", "dl"],
-            py_limited_api=STABLE,
-            optional=True,  # where it cannot be compiled, torch's operations take its place
-        )
-    ],
-    options={"bdist_wheel": {"py_limited_api": "cp310"}} if STABLE else {},
+    ext_modules=[attention] if WITH_C else [],
+    options={"bdist_wheel": {"py_limited_api": "cp310"}} if WITH_C and STABLE else {},
 )
