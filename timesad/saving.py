@@ -80,7 +80,7 @@ def save_detector(
         )
     encoder = _Encoder()
     parameters = detector.get_params(deep=False)
-    unsaved = {*parameters, "_metadata_request"}  # scikit-learn's requests are objects; they are set again after loading
+    unsaved = {*parameters, "_metadata_request"}  # requests are objects of scikit-learn
     state = {name: value for name, value in sorted(vars(detector).items()) if name not in unsaved}
     content = {
         "format": FORMAT,

@@ -6,8 +6,8 @@ Every loader returns one ``sklearn.utils.Bunch`` per series, with the same keys:
 - ``target``: ndarray of shape (n_timestamps,), int: 1 in anomalous rows, 0 elsewhere. None if a CSV file has no labels.
 - ``feature_names``: list of str.
 - ``train_size``: number of first rows for fitting in the semi-supervised protocol. None if `load_csv` gets none.
-- ``groups``: ndarray of shape (n_timestamps,), int: number of the uninterrupted recording that each row belongs to. None
-  if there is only one.
+- ``groups``: ndarray of shape (n_timestamps,), int: number of the uninterrupted recording that each row belongs to.
+  None if there is only one.
 - ``name``: str.
 - ``DESCR``: str: source of the series, its licence and the changes by the loader.
 """
