@@ -139,7 +139,7 @@ def _validated(detector: Any, X: ArrayLike, *, reset: bool, least_rows: int = 2)
     _refuse_other_types(X)
     try:
         if getattr(X, "ndim", None) == 1:
-            raise ValueError("It is one-dimensional; X.reshape(-1, 1) has one channel.")
+            raise ValueError("It is one-dimensional. Reshape your data: X.reshape(-1, 1) has one channel.")
         with np.errstate(over="ignore"):  # an overflow gives an infinity, which is refused below
             values: NDArray[np.floating] = validate_data(
                 detector,
