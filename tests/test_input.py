@@ -88,7 +88,7 @@ class TestNumbersThatAreNone:
 
 
 def test_a_fit_on_one_dimension_names_the_remedy(make_nearest, waves):
-    with pytest.raises(ValueError, match=r"X is not a series .* one-dimensional. Reshape your data: X.reshape\(-1, 1\) has"):
+    with pytest.raises(ValueError, match=r"one-dimensional. Reshape your data: X.reshape\(-1, 1\) has"):
         make_nearest().fit(waves[:, 0])
 
 
