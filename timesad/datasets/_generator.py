@@ -241,8 +241,8 @@ def make_anomalous_series(
     parts = _normal_ingredients(n_rows, n_channels, period, strength, noise, rng)
     anomalies = []
     target = np.zeros(n_rows, dtype=np.int64)
-    for kind, start, stop in _place(_take_turns(kinds, n_anomalies, rng), train_size, n_rows, period, n_cycles, rng):
-        span = Span(start, stop, _choose_channels(kind, n_channels, rng))
+    for kind, start, stop in place(_take_turns(kinds, n_anomalies, rng), train_size, n_rows, period, n_cycles, rng):
+        span = Span(start, stop, choose_channels(kind, n_channels, rng))
         EFFECTS[kind](parts, span)
         target[start:stop] = 1
         anomalies.append({"kind": kind, "start": start, "stop": stop, "channels": span.channels.tolist()})
@@ -309,7 +309,7 @@ def _take_turns(kinds: Sequence[str], n_anomalies: int, rng: np.random.Generator
     return turns[:n_anomalies]
 
 
-def _place(
+def place(
     kinds: Sequence[str], first: int, last: int, period: int, n_cycles: int, rng: np.random.Generator
 ) -> list[tuple[str, int, int]]:
     """Random rows for each anomaly: one in each of equal parts of the rows, half a period from the ends of the part."""
@@ -330,7 +330,7 @@ def _place(
     return placed
 
 
-def _choose_channels(kind: str, n_channels: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def choose_channels(kind: str, n_channels: int, rng: np.random.Generator) -> NDArray[np.int64]:
     # A correlation break needs at least one unchanged channel.
     most = n_channels - 1 if kind in BETWEEN_CHANNELS else n_channels
     return np.sort(rng.choice(n_channels, size=rng.integers(1, most + 1), replace=False))
