@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -96,12 +95,14 @@ def get_scorer(name: str, *, context: int = 0) -> Callable[..., float]:
     if name not in METRICS:
         raise ValueError(f"{name!r} is no scorer of timesad; expected one of {get_scorer_names()}.")
     check_scalar(context, "context", Integral, min_val=0)
-    metric = partial(_of_later_rows, METRICS[name], int(context)) if context else METRICS[name]
-    scorer: Callable[..., float] = make_scorer(metric, response_method="decision_function")
+    function, options = METRICS[name], {}
+    if context:
+        function, options = _of_later_rows, {"metric": function, "context": int(context)}
+    scorer: Callable[..., float] = make_scorer(function, response_method="decision_function", **options)
     return scorer
 
 
-def _of_later_rows(metric: Callable[..., float], context: int, y_true: Any, y_score: Any) -> float:
+def _of_later_rows(y_true: Any, y_score: Any, *, metric: Callable[..., float], context: int) -> float:
     """The metric without the first `context` rows."""
     if len(y_true) <= context:
         raise ValueError(f"context={context} but X has {len(y_true)} rows: none is left to evaluate.")
