@@ -26,6 +26,7 @@ __all__ = [
     "check_times",
     "first_row",
     "group_names",
+    "index_of",
     "long_steps",
     "plain_number",
     "read_next_rows",
@@ -156,9 +157,14 @@ def _validated(detector: Any, X: ArrayLike, *, reset: bool, least_rows: int = 2)
     return values
 
 
+def index_of(X: Any) -> pd.Index | None:
+    """The index of X, if it has one."""
+    return X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+
+
 def first_row(X: Any) -> int:
     """Row number at which a slice of a DataFrame begins, if its index counts the rows."""
-    index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+    index = index_of(X)
     return index.start // index.step if isinstance(index, pd.RangeIndex) and index.step > 0 else 0
 
 
@@ -323,7 +329,7 @@ def check_return_confidence(value: Any) -> None:
 
 def row_times(X: Any) -> pd.Index | None:
     """The index of X, if it has times."""
-    index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+    index = index_of(X)
     return index if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex, pd.TimedeltaIndex)) else None
 
 
@@ -392,7 +398,7 @@ def row_labels(X: Any, index: ArrayLike | None, borders: NDArray[np.intp]) -> pd
         If the labels do not increase from row to row.
     """
     if index is None:
-        index = X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
+        index = index_of(X)
         if index is None or isinstance(index, pd.RangeIndex):
             return None
     labels, n_rows = pd.Index(index), int(borders[-1])

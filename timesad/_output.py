@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._set_output import _get_output_config
 
-__all__ = ["OUTPUTS", "in_output", "rows_of"]
+from ._input import index_of
+
+__all__ = ["OUTPUTS", "in_output"]
 
 OUTPUTS = ("default", "pandas")
 
@@ -33,12 +35,7 @@ def in_output(detector: Any, X: ArrayLike, values: NDArray[Any], name: Any) -> A
     """
     if _get_output_config("transform", detector)["dense"] != "pandas":
         return values
-    index = rows_of(X)
+    index = index_of(X)
     if values.ndim == 1:
         return pd.Series(values, index=index, name=name)
     return pd.DataFrame(values, index=index, columns=name)
-
-
-def rows_of(X: Any) -> pd.Index | None:
-    """The index of X, if it has one."""
-    return X.index if isinstance(X, (pd.DataFrame, pd.Series)) else None
