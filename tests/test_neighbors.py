@@ -331,9 +331,9 @@ class TestDeviation:
     def test_local_evidence_is_calibrated_like_the_row_distance(self, train, new):
         series, rows = series_of(train), series_of(new)
         scorer, _, training_local = fit_scorer(series, smoothing=4)
-        score, local = scorer.with_local(rows, "cpu")
-        np.testing.assert_array_equal(score, scorer(rows, "cpu"))
-        windows, earlier = rows.windows(WINDOW, 1), scorer.earlier_windows(rows)
+        score, local = scorer.with_local(rows, "cpu", scorer.past(rows))
+        np.testing.assert_array_equal(score, score_new(scorer, rows, "cpu"))
+        windows, earlier = rows.windows(WINDOW, 1), scorer.past(rows)
         found = list(scorer.training.distances(windows, "cpu", earlier=earlier, signed=True))
         columns = np.array(
             [
@@ -364,6 +364,10 @@ class TestChannelCalibration:
         assert found.tolist() == [(4 + 2) / 2, (4 + 6) / 2]
 
 
+def score_new(scorer, series, device):
+    return scorer(series, device, scorer.past(series))
+
+
 def fit_scorer(series, smoothing=5, stride=1, **settings):
     return NeighborScorer.fit(
         fit_training(series, **settings), series, stride=stride, smoothing=smoothing, device="cpu"
@@ -388,14 +392,14 @@ class TestNeighborScorer:
             height = np.maximum(np.sort(unit, axis=0)[-5:].mean(axis=0) - np.median(unit, axis=0), 0.1)
             calibrated.append((score - np.median(scored, axis=0)) / height)
             own.append((scored - np.median(scored, axis=0)) / height)
-        for result, (window, near, far) in ((scorer(rows, "cpu"), calibrated), (training_scores, own)):
+        for result, (window, near, far) in ((score_new(scorer, rows, "cpu"), calibrated), (training_scores, own)):
             np.testing.assert_allclose(result, ((window + np.maximum(near, far)) / 2).max(axis=1), rtol=1e-6, atol=1e-9)
 
     def test_explain_gives_the_score_to_the_channel_that_set_it(self, train, new):
         new[40:52, 2] += 8.0
         scorer, *_ = fit_scorer(series_of(train))
-        parts = scorer.explain(series_of(new), "cpu")
-        np.testing.assert_array_equal(parts.score, scorer(series_of(new), "cpu"))
+        parts = scorer.explain(series_of(new), "cpu", scorer.past(series_of(new)))
+        np.testing.assert_array_equal(parts.score, score_new(scorer, series_of(new), "cpu"))
         np.testing.assert_array_equal(parts.by_channel.sum(axis=1), parts.score)
         assert ((parts.by_channel != 0).sum(axis=1) <= 1).all()
         assert (parts.by_channel[40:52].argmax(axis=1) == 2).all()
@@ -421,24 +425,26 @@ class TestNeighborScorer:
         once[200:260, 0] = 5.0 * np.hanning(60)
         train, again = series_of(once.astype(np.float32)), series_of((once + noise).astype(np.float32))
         scorer, training_scores, _ = fit_scorer(train)
-        assert scorer(again, "cpu")[225:235].max() < 0.2 * training_scores[225:235].min()
+        assert score_new(scorer, again, "cpu")[225:235].max() < 0.2 * training_scores[225:235].min()
 
     def test_training_scores_do_not_change_with_other_calls(self, train):
         series = series_of(train)
         scorer, training_scores, _ = fit_scorer(series)
         before = training_scores.copy()
-        scorer(series, torch.device("cpu"))
+        score_new(scorer, series, torch.device("cpu"))
         np.testing.assert_array_equal(training_scores, before)
-        assert (training_scores > scorer(series, "cpu")).mean() > 0.95
+        assert (training_scores > score_new(scorer, series, "cpu")).mean() > 0.95
 
     def test_without_the_past_training_windows_alone_count(self, train, new):
         scorer, *_ = fit_scorer(series_of(train))
         alone = replace(scorer, uses_past=False)
-        past, none = scorer.n_past_rows(series_of(new)), alone.n_past_rows(series_of(new))
-        assert past.tolist() == [max(0, row - WINDOW + 1) for row in range(90)]
-        assert not none.any()
-        np.testing.assert_array_equal(alone(series_of(new[:WINDOW]), "cpu"), scorer(series_of(new[:WINDOW]), "cpu"))
-        assert (alone(series_of(new), "cpu") > scorer(series_of(new), "cpu")).any()
+        past, none = scorer.past(series_of(new)), alone.past(series_of(new))
+        assert past.n_before_rows().tolist() == [max(0, row - WINDOW + 1) for row in range(90)]
+        assert none is None
+        np.testing.assert_array_equal(
+            score_new(alone, series_of(new[:WINDOW]), "cpu"), score_new(scorer, series_of(new[:WINDOW]), "cpu")
+        )
+        assert (score_new(alone, series_of(new), "cpu") > score_new(scorer, series_of(new), "cpu")).any()
 
     def test_computes_on_the_device(self, train):
         """Tensors on the device "meta" have no values: any read of a result fails."""
@@ -449,8 +455,8 @@ class TestNeighborScorer:
             lambda: list(scorer.training.distances(windows, "meta")),
             lambda: list(scorer.training.self_join(windows, "meta")),
             lambda: NeighborScorer.fit(scorer.training, series, stride=1, smoothing=5, device="meta"),
-            lambda: scorer(series, "meta"),
-            lambda: scorer.explain(series, "meta"),
+            lambda: score_new(scorer, series, "meta"),
+            lambda: scorer.explain(series, "meta", scorer.past(series)),
         ):
             with pytest.raises(NotImplementedError, match="meta"):
                 call()

@@ -130,7 +130,9 @@ class TestSeriesScorer:
         weight = 1 if clean_training else 3
         np.testing.assert_array_equal(training_scores, joined_mean(parts.score, distance, weight))
         new = noise(90, seed=1)
-        expected = joined_mean(reconstruction(new, CPU, with_discrepancy=False).score, neighbors(new, CPU), weight)
+        expected = joined_mean(
+            reconstruction(new, CPU, with_discrepancy=False).score, neighbors(new, CPU, neighbors.past(new)), weight
+        )
         np.testing.assert_array_equal(scorer.score(new, "cpu"), expected)
 
     @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ class TestSeriesScorer:
         scorer, *_ = fit(RECONSTRUCTION_AND_NEIGHBORS, series)
         parts = scorer.explain(new, "cpu")
         past = [max(0, (row - 16) // 2 + 1) * 2 if row >= 16 else 0 for length in (30, 60) for row in range(length)]
-        assert scorer.neighbors.n_past_rows(new).tolist() == past
+        assert (scorer.settings.stride * scorer.neighbors.past(new).n_before_rows()).tolist() == past
         weight = np.clip((np.array(past) + 72) / 16 - 5, 0, 1)
         assert weight.min() == 0
         assert weight.max() == 1
@@ -168,7 +170,7 @@ class TestSeriesScorer:
         training = TrainingWindows.fit(series, window_size=16, n_neighbors=5, max_windows=4096)
         expected, training_expected, _ = NeighborScorer.fit(training, series, stride=2, smoothing=4, device=CPU)
         np.testing.assert_array_equal(training_scores, training_expected)
-        np.testing.assert_array_equal(scorer.score(new, "cpu"), expected(new, CPU))
+        np.testing.assert_array_equal(scorer.score(new, "cpu"), expected(new, CPU, expected.past(new)))
         explained = scorer.explain(new, "cpu")
         assert set(explained) == {"score", "neighbors", "neighbors_by_channel"}
         np.testing.assert_array_equal(explained.score, explained.neighbors)
@@ -365,7 +367,7 @@ class TestEvidence:
         if scorer.reconstruction is not None:
             locals_.append(scorer.reconstruction(new, CPU, with_discrepancy=False, with_local=True).local)
         if scorer.neighbors is not None:
-            locals_.append(scorer.neighbors.with_local(new, CPU)[1])
+            locals_.append(scorer.neighbors.with_local(new, CPU, scorer.neighbors.past(new))[1])
         first, last = locals_[0].largest, locals_[-1].largest
         joined = first if len(locals_) == 1 else geometric_mean(first, last)
         np.testing.assert_array_equal(found.local, joined[:, 2])

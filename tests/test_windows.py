@@ -147,8 +147,33 @@ class TestWindowSet:
         assert torch.equal(batch[1], torch.from_numpy(windows.values[:5]))
 
     def test_one_channel_of_some_windows(self, windows):
-        assert torch.equal(windows.channel(1, slice(2, 4)), windows.batch([2, 3])[..., 1])
-        assert torch.equal(windows.channel(0), windows.batch(range(len(windows)))[..., 0])
+        assert torch.equal(windows.column(1)[2:4], windows.batch([2, 3])[..., 1])
+        assert torch.equal(windows.column(0)[:], windows.batch(range(len(windows)))[..., 0])
+
+    def test_what_is_missing_in_one_channel(self):
+        missing = np.zeros((6, 2), dtype=bool)
+        missing[3, 1] = True
+        windows = WindowSet(np.zeros((6, 2), dtype=np.float32), np.array([0, 2]), 3, missing)
+        assert windows.column(0).observed(slice(None)) is None
+        assert windows.column(1).observed(slice(None)).tolist() == [[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]
+
+    @pytest.mark.parametrize("stride", [1, 2, 5, 9])
+    @pytest.mark.parametrize("n_far", [0, 6])
+    def test_the_largest_of_the_windows_of_each_row(self, stride, n_far):
+        series = Series(np.zeros((60, 1), dtype=np.float32), np.array([0, 60] if n_far else [0, 23, 60]))
+        windows = series.windows(9, stride)
+        values = np.random.default_rng(stride).random(len(windows), dtype=np.float32)
+        kept = [start for start in windows.starts if start >= n_far]
+        expected = [
+            max(
+                value
+                for value, start in zip(values, windows.starts, strict=True)
+                if start in kept and 0 <= row - start < 9
+            )
+            for row in range(int(kept[0]), 60)
+        ]
+        found = windows.largest_of_rows(values, int(kept[0]))
+        assert found.tolist() == expected
 
     def test_a_data_loader_reads_single_windows_and_batches(self, windows):
         window, nothing = windows[2]

@@ -22,16 +22,15 @@ from torch import Tensor
 from .calibration import TailCalibration, root_mean_square
 from .earlier_windows import EarlierWindows, Segment, window_keys
 from .local_evidence import LargestChannel, LocalEvidence, local_columns
-from .nn.products import linear
-from .windows import OverlapAverage, Series, WindowSet
+from .windows import OverlapAverage, Series, WindowColumn, WindowSet
 
 __all__ = ["ChannelDistances", "NeighborParts", "NeighborScorer", "TrainingWindows"]
 
-SEARCH_BATCH = 128  # windows compared with the training windows at a time; twice as many leave the processor's cache
+SEARCH_BATCH = 64  # windows compared at a time; the distances of twice as many leave the processor's cache
+ACCELERATOR_BATCH = 4096  # the same on an accelerator, which has memory for more and is slow to start
 EARLIER_BLOCK = 512  # earlier windows are compared in multiples of it: few different shapes of products
+N_GROUPS = 64  # groups of candidates whose smallest distances are compared first
 FAR_MULTIPLIER = 3  # the far horizon is so many times as long as the near one
-
-Zone = list[tuple[NDArray[np.intp], NDArray[np.intp]]]  # for each search batch; see `TrainingWindows.exclusion_zone`
 
 
 class ChannelDistances(NamedTuple):
@@ -162,8 +161,8 @@ class TrainingWindows:
         segments = [segment.without_first(n_windows_far) for segment in segments]
         for channel in range(windows.values.shape[1]):
             rows = RowDistances(windows, n_far=n_far, signed=signed)
-            for starts, differences in self._differences(windows, channel, device, segments):
-                rows.add(starts, differences)
+            for batch, differences in self._differences(windows.column(channel), channel, device, segments):
+                rows.add(batch, differences)
             yield rows.distances()
 
     def self_join(
@@ -189,31 +188,13 @@ class TrainingWindows:
             One channel after the other, with deviations.
         """
         half_width = self.zone_windows(half_width)
-        zone = self.exclusion_zone(windows, half_width) if half_width else None
         for channel in range(windows.values.shape[1]):
-            rows = [RowDistances(windows, signed=True) for _ in range(1 if zone is None else 2)]
-            for starts, found in self._self_differences(windows, channel, device, zone):
+            rows = [RowDistances(windows, signed=True) for _ in range(2 if half_width else 1)]
+            for batch, found in self._self_differences(windows, channel, device, half_width):
                 for one, differences in zip(rows, found, strict=True):
-                    one.add(starts, differences)
+                    one.add(batch, differences)
             distances = [one.distances() for one in rows]
             yield distances[-1], distances[0]
-
-    def exclusion_zone(self, windows: WindowSet, half_width: int) -> Zone:
-        """Pairs to leave out of a self-join, for each search batch.
-
-        Returns
-        -------
-        zone : list of tuple
-            Numbers of windows in the batch, (n, 1), and of the training windows near each, (n, k). These are
-            consecutive; a window that has fewer than k near it repeats the last.
-        """
-        zones = []
-        for batch in Segment.without_candidates(len(windows)).batches(SEARCH_BATCH):
-            begin, end = self._near(windows.starts[batch], half_width)
-            some = np.flatnonzero(begin < end)
-            begin, end = begin[some, None], end[some, None]
-            zones.append((some[:, None], np.minimum(begin + np.arange((end - begin).max(initial=0)), end - 1)))
-        return zones
 
     def _near(self, starts: NDArray[np.intp], half_width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """First and last + 1 number of the training windows that start within `half_width` windows of each start."""
@@ -224,47 +205,55 @@ class TrainingWindows:
 
     @torch.inference_mode()
     def _self_differences(
-        self, windows: WindowSet, channel: int, device: torch.device | str, zone: Zone | None
-    ) -> Iterator[tuple[NDArray[np.intp], list[Tensor]]]:
-        """For each batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time).
+        self, windows: WindowSet, channel: int, device: torch.device | str, half_width: int
+    ) -> Iterator[tuple[slice, list[Tensor]]]:
+        """For each batch: its windows, and differences from the neighbours, (batch, neighbour, time).
 
-        The neighbours are those among all training windows and, with a zone, those outside of it.
+        The neighbours are those among all training windows and, unless `half_width` is 0, those outside of the zone.
         """
-        training = Candidates.of(self.windows.channel(channel), device)
-        n_neighbors = min(self.n_neighbors, len(training))
-        for number, batch in enumerate(Segment.without_candidates(len(windows)).batches(SEARCH_BATCH)):
-            x = windows.channel(channel, batch).to(device)  # (batch, time)
-            observed = windows.channel_observed(channel, batch)
+        column = windows.column(channel)
+        training = Candidates.of([self.windows.column(channel)[:]], device, with_squares=column.has_missing)
+        n_neighbors = min(self.n_neighbors, len(self.windows))
+        for batch in Segment.without_candidates(len(windows)).batches(batch_size(device)):
+            x, observed = column[batch].to(device), column.observed(batch)  # (batch, time) both
             half_squares = training.half_squares(x, observed)
-            nearest = [half_squares.topk(n_neighbors, largest=False).indices]
-            if zone is not None:
-                half_squares[zone[number]] = torch.inf
-                nearest.append(half_squares.topk(n_neighbors, largest=False).indices)
-            yield windows.starts[batch], [differences_of(x, training.windows[one], observed) for one in nearest]
+            nearest = [smallest(half_squares, n_neighbors)]
+            if half_width:
+                begin, end = self._near(windows.starts[batch], half_width)
+                numbers = np.arange(begin[0], end[-1])  # both increase from window to window
+                near = torch.from_numpy((begin[:, None] <= numbers) & (numbers < end[:, None])).to(device)
+                half_squares[:, begin[0] : end[-1]].masked_fill_(near, torch.inf)
+                nearest.append(smallest(half_squares, n_neighbors))
+            yield batch, [differences_of(x, training.windows[one], observed) for one in nearest]
 
     @torch.inference_mode()
     def _differences(
-        self, windows: WindowSet, channel: int, device: torch.device | str, segments: list[Segment]
-    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
-        """For each batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
-        training = Candidates.of(self.windows.channel(channel), device)
-        n_neighbors = min(self.n_neighbors, len(training))
+        self, column: WindowColumn, channel: int, device: torch.device | str, segments: list[Segment]
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """For each batch: its windows, and differences from the neighbours, (batch, neighbour, time)."""
+        of_training = self.windows.column(channel)[:]
+        n_neighbors = min(self.n_neighbors, len(of_training))
         for segment in segments:
-            earlier = Candidates.of(windows.channel(channel, segment.candidates), device)
-            for batch in segment.batches(SEARCH_BATCH):
-                x = windows.channel(channel, batch).to(device)  # (batch, time)
-                observed = windows.channel_observed(channel, batch)
-                found = [training.nearest(x, n_neighbors, observed=observed)]
-                counts = segment.counts(batch)
-                if counts[-1]:
-                    some = earlier.first(-(-int(counts[-1]) // EARLIER_BLOCK) * EARLIER_BLOCK)
-                    found.append(some.nearest(x, n_neighbors, torch.from_numpy(counts).to(device), observed=observed))
-                half_squares, neighbors = (torch.cat(one, dim=1) for one in zip(*found, strict=True))
-                if len(found) > 1:
-                    order = half_squares.topk(n_neighbors, largest=False).indices  # (batch, neighbour)
-                    neighbors = neighbors.take_along_dim(order[:, :, None], dim=1)
+            parts = [of_training, column[segment.candidates]]
+            candidates = Candidates.of(parts, device, with_squares=column.has_missing)
+            n_training = candidates.n_padded[0]
+            for batch in segment.batches(batch_size(device)):
+                x, observed = column[batch].to(device), column.observed(batch)  # (batch, time) both
+                counts = segment.counts(batch)  # increasing
+                n_earlier = min(-(-int(counts[-1]) // EARLIER_BLOCK) * EARLIER_BLOCK, candidates.n_padded[1])
+                half_squares = candidates.half_squares(x, observed, n_training + n_earlier)
+                if n_earlier:
+                    numbers = torch.arange(int(counts[0]), n_earlier, device=x.device)
+                    later = numbers >= torch.from_numpy(counts).to(device)[:, None]
+                    half_squares[:, n_training + int(counts[0]) :].masked_fill_(later, torch.inf)
+                nearest = smallest(half_squares, n_neighbors)
                 # Distances anew, from the differences: the expanded square has lost digits.
-                yield windows.starts[batch], differences_of(x, neighbors, observed)
+                yield batch, differences_of(x, candidates.windows[nearest], observed)
+
+
+def batch_size(device: torch.device | str) -> int:
+    """Windows that are compared at a time."""
+    return SEARCH_BATCH if torch.device(device).type == "cpu" else ACCELERATOR_BATCH
 
 
 def differences_of(x: Tensor, neighbors: Tensor, observed: Tensor | None) -> Tensor:
@@ -273,48 +262,71 @@ def differences_of(x: Tensor, neighbors: Tensor, observed: Tensor | None) -> Ten
     return differences if observed is None else differences * observed.to(x.device)[:, None]
 
 
+def smallest(values: Tensor, number: int) -> Tensor:
+    """Numbers of the columns with the smallest values of each row, the smallest first, (row, column) -> (row, number).
+
+    The columns are dealt out to `N_GROUPS` groups. The smallest values are in the groups with the smallest minima, so
+    only these few groups are sorted.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from timesad.neighbors import smallest
+    >>> values = torch.arange(256.0).roll(100)[None]
+    >>> smallest(values, 3)[0].tolist()
+    [100, 101, 102]
+    """
+    n_rows, n_columns = values.shape
+    if n_columns % N_GROUPS or number > N_GROUPS:
+        return values.topk(number, largest=False).indices
+    grouped = values.view(n_rows, -1, N_GROUPS)  # (row, member, group)
+    groups = grouped.amin(dim=1).topk(number, largest=False, sorted=False).indices  # (row, number)
+    members = grouped.gather(2, groups[:, None].expand(-1, grouped.shape[1], -1)).flatten(1)
+    found = members.topk(number, largest=False).indices
+    return found // number * N_GROUPS + groups.gather(1, found % number)
+
+
 class Candidates(NamedTuple):
-    """Windows of one channel that may be neighbours."""
+    """Windows of one channel that may be neighbours, in parts. Each part is padded to whole groups.
+
+    A padded candidate has an infinite half square, so it is no neighbour.
+    """
 
     windows: Tensor  # (candidate, time)
+    by_time: Tensor  # (time, candidate), the layout that a product reads in order
     half_lengths: Tensor  # (candidate,), half of each squared length
+    half_squares_by_time: Tensor | None  # (time, candidate), where x may have missing rows
+    n_padded: list[int]  # candidates of each part
 
     @classmethod
-    def of(cls, windows: Tensor, device: torch.device | str) -> Candidates:
-        """Candidates on the device."""
-        windows = windows.to(device)
-        return cls(windows, windows.square().sum(dim=1) / 2)
+    def of(cls, parts: list[Tensor], device: torch.device | str, *, with_squares: bool) -> Candidates:
+        """Candidates on the device, from windows, (candidate, time) each."""
+        sizes = [-(-len(part) // N_GROUPS) * N_GROUPS for part in parts]
+        windows = parts[0].new_zeros(sum(sizes), parts[0].shape[1])
+        padding = torch.full((len(windows),), torch.inf)
+        begin = 0
+        for part, size in zip(parts, sizes, strict=True):
+            windows[begin : begin + len(part)], padding[begin : begin + len(part)] = part, 0.0
+            begin += size
+        windows, padding = windows.to(device), padding.to(device)
+        by_time = windows.T.contiguous()
+        half_lengths = windows.square().sum(dim=1) / 2 + padding
+        return cls(windows, by_time, half_lengths, by_time.square() / 2 if with_squares else None, sizes)
 
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def first(self, number: int) -> Candidates:
-        """The first candidates."""
-        return Candidates(self.windows[:number], self.half_lengths[:number])
-
-    def half_squares(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+    def half_squares(self, x: Tensor, observed: Tensor | None = None, number: int | None = None) -> Tensor:
         """|x - m|² / 2 without |x|² / 2, which is the same for every m: (batch, time) -> (batch, candidate).
 
-        With `observed`, (batch, time), the sum is over the rows where it is 1 and not 0.
+        Of the first so many candidates. With `observed`, (batch, time), the sum is over the rows where it is 1 and
+        not 0.
         """
+        half_lengths, by_time = self.half_lengths[:number], self.by_time[:, :number]
         if observed is None:
-            return linear(x, -self.windows, self.half_lengths)
-        observed, none = observed.to(x.device), torch.zeros_like(self.half_lengths)
-        return linear(observed, self.windows.square() / 2, none) + linear(x * observed, -self.windows, none)
-
-    def nearest(
-        self, x: Tensor, n_neighbors: int, counts: Tensor | None = None, *, observed: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Half squares, (batch, neighbour), and windows, (batch, neighbour, time), of the nearest candidates.
-
-        With `counts`, (batch,), the first so many candidates count; a half square of infinity marks all others.
-        """
-        half_squares = self.half_squares(x, observed)
-        if counts is not None:
-            numbers = torch.arange(len(self), device=x.device)
-            half_squares = half_squares.masked_fill(numbers >= counts[:, None], torch.inf)
-        found = half_squares.topk(min(n_neighbors, len(self)), largest=False)
-        return found.values, self.windows[found.indices]
+            return torch.addmm(half_lengths, x, by_time, alpha=-1)
+        assert self.half_squares_by_time is not None, "candidates for rows of which some are missing"
+        observed = observed.to(x.device)
+        padding = half_lengths.where(half_lengths.isinf(), 0.0)
+        lengths = torch.addmm(padding, observed, self.half_squares_by_time[:, :number])
+        return lengths.addmm_(x * observed, by_time, alpha=-1)
 
 
 class RowDistances:
@@ -331,27 +343,24 @@ class RowDistances:
     """
 
     def __init__(self, windows: WindowSet, *, n_far: int = 0, signed: bool) -> None:
-        self._offsets = np.arange(windows.window_size)[:, None]
+        self._windows = windows
         self._n_far = n_far
         self._signed = signed
-        n_rows = len(windows.values) - n_far
-        self._row = OverlapAverage(n_rows, 2 if signed else 1)
-        self._window = np.zeros(n_rows, dtype=np.float32)
+        self._row = OverlapAverage(len(windows.values) - n_far, 2 if signed else 1)
+        self._window = np.zeros(len(windows), dtype=np.float32)
 
-    def add(self, starts: NDArray[np.intp], differences: Tensor) -> None:
-        """Add a batch: first rows, (batch,), and differences from the neighbours, (batch, neighbour, time)."""
-        starts = starts - self._n_far
+    def add(self, batch: slice, differences: Tensor) -> None:
+        """Add a batch of windows, with their differences from the neighbours, (batch, neighbour, time)."""
         squares = differences.square().mean(dim=1)  # (batch, time)
         columns = [squares, differences.mean(dim=1)] if self._signed else [squares]
-        self._row.add(starts, torch.stack(columns, dim=-1).cpu().numpy())
-        distances = squares.mean(dim=1).cpu().numpy()  # (batch,)
-        for rows in starts + self._offsets:  # one position of all windows at a time: no row twice
-            self._window[rows] = np.maximum(self._window[rows], distances)
+        self._row.add(self._windows.starts[batch] - self._n_far, torch.stack(columns, dim=-1).cpu().numpy())
+        self._window[batch] = squares.mean(dim=1).cpu().numpy()
 
     def distances(self) -> ChannelDistances:
         """The distances of all rows."""
         average = self._row.average()
-        return ChannelDistances(self._window, average[:, 0], average[:, 1] if self._signed else None)
+        window = self._windows.largest_of_rows(self._window, self._n_far)
+        return ChannelDistances(window, average[:, 0], average[:, 1] if self._signed else None)
 
 
 class NeighborParts(NamedTuple):
@@ -490,28 +499,39 @@ class NeighborScorer:
             channels.append(calibration)
         return cls(training, stride, smoothing, uses_past, tuple(channels)), score, local.evidence()
 
-    def __call__(self, series: Series, device: torch.device | str, n_far: int = 0) -> NDArray[np.float64]:
-        """Score of new rows, (n_rows - n_far,); the first `n_far` rows may be neighbours and are not scored."""
+    def __call__(
+        self, series: Series, device: torch.device | str, past: EarlierWindows | None, n_far: int = 0
+    ) -> NDArray[np.float64]:
+        """Score of new rows, (n_rows - n_far,).
+
+        Parameters
+        ----------
+        past : EarlierWindows or None
+            Output of the method `past`.
+        n_far : int, default=0
+            First rows, which may be neighbours and are not scored.
+        """
         near = series.from_row(n_far)
         score = np.full(len(near), -np.inf)
-        for calibration, distances in self._channels(series, device, n_far=n_far):
+        for calibration, distances in self._channels(series, device, past, n_far=n_far):
             np.maximum(score, self._score(calibration, distances, near), out=score)
         return score
 
     def with_local(
-        self, series: Series, device: torch.device | str, n_far: int = 0
+        self, series: Series, device: torch.device | str, past: EarlierWindows | None, n_far: int = 0
     ) -> tuple[NDArray[np.float64], LocalEvidence]:
-        """Score of new rows, (n_rows - n_far,), and their local evidence; `n_far` as in a call."""
+        """Score of new rows, (n_rows - n_far,), and their local evidence; parameters as in a call."""
         near = series.from_row(n_far)
         score, local = np.full(len(near), -np.inf), LargestChannel(len(near))
-        for channel, (calibration, distances) in enumerate(self._channels(series, device, n_far=n_far, signed=True)):
+        channels = self._channels(series, device, past, n_far=n_far, signed=True)
+        for channel, (calibration, distances) in enumerate(channels):
             np.maximum(score, self._score(calibration, distances, near), out=score)
             calibration.add_local(local, channel, distances, self.smoothing, near.borders)
         return score, local.evidence()
 
-    def explain(self, series: Series, device: torch.device | str) -> NeighborParts:
-        """Score of new rows, and the channel that set it."""
-        columns = np.column_stack([self._score(*pair, series) for pair in self._channels(series, device)])
+    def explain(self, series: Series, device: torch.device | str, past: EarlierWindows | None) -> NeighborParts:
+        """Score of new rows, and the channel that set it; parameters as in a call."""
+        columns = np.column_stack([self._score(*pair, series) for pair in self._channels(series, device, past)])
         largest = columns.argmax(axis=1)[:, None]  # of (n_rows, n_channels)
         score = np.take_along_axis(columns, largest, axis=1)
         by_channel = np.zeros_like(columns)
@@ -519,23 +539,24 @@ class NeighborScorer:
         return NeighborParts(score[:, 0], by_channel)
 
     def _channels(
-        self, series: Series, device: torch.device | str, *, n_far: int = 0, signed: bool = False
+        self,
+        series: Series,
+        device: torch.device | str,
+        past: EarlierWindows | None,
+        *,
+        n_far: int = 0,
+        signed: bool = False,
     ) -> Iterator[tuple[ChannelCalibration, ChannelDistances]]:
         windows = series.windows(self.training.windows.window_size, self.stride)
-        earlier = self.earlier_windows(series) if self.uses_past else None
-        distances = self.training.distances(windows, device, earlier=earlier, n_far=n_far, signed=signed)
+        distances = self.training.distances(windows, device, earlier=past, n_far=n_far, signed=signed)
         yield from zip(self.channels, distances, strict=True)
 
-    def earlier_windows(self, series: Series) -> EarlierWindows:
-        """Windows of new rows that may be neighbours of later ones."""
+    def past(self, series: Series) -> EarlierWindows | None:
+        """Windows of a new series that may be neighbours of later ones; None if the past is not used."""
+        if not self.uses_past:
+            return None
         windows = series.windows(self.training.windows.window_size, self.stride)
         return EarlierWindows.of(windows, series.borders, self.training.keys)
-
-    def n_past_rows(self, series: Series) -> NDArray[np.intp]:
-        """Earlier rows that each row of a new series is compared with, beside the training rows, (n_rows,)."""
-        if not self.uses_past:
-            return np.zeros(len(series), dtype=np.intp)
-        return self.stride * self.earlier_windows(series).n_before_rows()
 
     def _score(
         self, calibration: ChannelCalibration, distances: ChannelDistances, series: Series

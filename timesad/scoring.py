@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
+from .earlier_windows import EarlierWindows
 from .local_evidence import LocalEvidence
 from .neighbors import NeighborScorer, TrainingWindows
 from .nn.networks import ReconstructionNetwork
@@ -269,11 +270,15 @@ class SeriesScorer:
         share = np.clip(n_rows / settings.window_size - settings.n_neighbors, 0.0, 1.0)
         return share if settings.clean_training else CONTAMINATED_WEIGHT * share
 
-    def _weight(self, series: Series) -> NDArray[np.float64]:
+    def _past(self, series: Series) -> EarlierWindows | None:
+        """Windows of a new series that may be neighbours of later ones."""
+        return None if self.neighbors is None else self.neighbors.past(series)
+
+    def _weight(self, past: EarlierWindows | None, n_rows: int) -> NDArray[np.float64]:
         """Weight of the neighbours in the score of new rows, (n_rows,)."""
-        if self.reconstruction is None or self.neighbors is None:  # nothing to weigh, so no search for the past
-            return np.ones(len(series))
-        return self.neighbors_weight(self.neighbors.n_past_rows(series))
+        if past is None:
+            return self.neighbors_weight(np.zeros(n_rows, dtype=np.intp))
+        return self.neighbors_weight(self.settings.stride * past.n_before_rows())
 
     def without_past(self) -> SeriesScorer:
         """The same scorer, for which rows have no past but the training rows."""
@@ -321,29 +326,29 @@ class SeriesScorer:
 
         The first `n_far` rows of a single series are not scored; see the method `n_far`.
         """
-        device = torch.device(device)
+        device, past = torch.device(device), self._past(series)
         parts = distance = None
         near = series.from_row(n_far)
         if self.reconstruction is not None:
             parts = self.reconstruction(near, device, with_discrepancy=self.settings.uses_discrepancy)
         if self.neighbors is not None:
-            distance = self.neighbors(series, device, n_far)
-        return self.join(parts, distance, self._weight(series)[n_far:])
+            distance = self.neighbors(series, device, past, n_far)
+        return self.join(parts, distance, self._weight(past, len(series))[n_far:])
 
     def evidence(self, series: Series, device: torch.device | str, n_far: int = 0) -> RowEvidence:
         """Score of new rows and the evidence that alarms are made of; `n_far` as in `score`."""
-        device = torch.device(device)
+        device, past = torch.device(device), self._past(series)
         parts = distance = local = None
         near = series.from_row(n_far)
         if self.reconstruction is not None:
             parts = self.reconstruction(near, device, with_discrepancy=self.settings.uses_discrepancy, with_local=True)
         if self.neighbors is not None:
-            distance, local = self.neighbors.with_local(series, device, n_far)
-        return self.join_evidence(parts, distance, local, self._weight(series)[n_far:])
+            distance, local = self.neighbors.with_local(series, device, past, n_far)
+        return self.join_evidence(parts, distance, local, self._weight(past, len(series))[n_far:])
 
     def explain(self, series: Series, device: torch.device | str) -> Bunch:
         """Score of new rows and its parts; see `BaseSeriesDetector.explain`."""
-        device = torch.device(device)
+        device, past = torch.device(device), self._past(series)
         explained = Bunch()
         parts = distance = None
         if self.reconstruction is not None:
@@ -353,9 +358,9 @@ class SeriesScorer:
             if parts.discrepancy is not None:
                 explained.discrepancy = parts.discrepancy
         if self.neighbors is not None:
-            distance, by_channel = self.neighbors.explain(series, device)
+            distance, by_channel = self.neighbors.explain(series, device, past)
             explained.update(neighbors=distance, neighbors_by_channel=by_channel)
-        score = self.join(parts, distance, self._weight(series))
+        score = self.join(parts, distance, self._weight(past, len(series)))
         return Bunch(score=score.copy(), **explained)  # of one part, it is that part
 
     def join(

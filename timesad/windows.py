@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -20,6 +21,7 @@ from torch.utils.data import Dataset
 __all__ = [
     "OverlapAverage",
     "Series",
+    "WindowColumn",
     "WindowSet",
     "chronological_split",
     "held_out_rows",
@@ -250,23 +252,16 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
         rows = self.starts[np.asarray(indices)][:, None] + self._offsets
         return torch.from_numpy(self.values[rows])  # (batch, time, channel)
 
-    def channel(self, channel: int, indices: slice | NDArray[np.intp] = slice(None)) -> Tensor:
-        """One channel of the windows at `indices`, as a tensor of shape (n_indices, window_size)."""
-        rows = self.starts[indices][:, None] + self._offsets
-        return torch.from_numpy(self.values[rows, channel])  # (batch, time)
+    def column(self, channel: int) -> WindowColumn:
+        """One channel of the windows."""
+        missing = None if self.missing is None or not self.missing[:, channel].any() else self.missing[:, channel]
+        return WindowColumn(np.ascontiguousarray(self.values[:, channel]), self.starts, self.window_size, missing)
 
     def batch_missing(self, starts: NDArray[np.intp]) -> Tensor | None:
         """Missing cells of the windows that begin at `starts`, (n_starts, window_size, n_channels), or None."""
         if self.missing is None:
             return None
         return torch.from_numpy(self.missing[starts[:, None] + self._offsets])
-
-    def channel_observed(self, channel: int, indices: slice) -> Tensor | None:
-        """1 where a channel of the windows at `indices` is not missing, (n_indices, window_size), or None."""
-        if self.missing is None:
-            return None
-        rows = self.starts[indices][:, None] + self._offsets
-        return torch.from_numpy(~self.missing[rows, channel]).float()
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self.batch([index])[0], torch.zeros(())
@@ -279,11 +274,70 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
         kept = np.linspace(0, len(self) - 1, min(len(self), at_most)).round().astype(np.intp)
         return WindowSet(self.values, self.starts[kept], self.window_size, self.missing)
 
+    def largest_of_rows(self, values: NDArray[np.float32], n_far: int = 0) -> NDArray[np.float32]:
+        """Largest of the values of the windows that contain each row, (n_windows,) -> (n_rows - n_far,).
+
+        The windows that start before the row `n_far` are left out.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from timesad.windows import WindowSet
+        >>> windows = WindowSet(np.zeros((6, 1), dtype=np.float32), starts=np.array([0, 2, 3]), window_size=3)
+        >>> windows.largest_of_rows(np.array([5, 1, 2], dtype=np.float32)).tolist()
+        [5.0, 5.0, 5.0, 2.0, 2.0, 2.0]
+        """
+        first = int(np.searchsorted(self.starts, n_far))
+        starts, values = self.starts[first:], np.append(values[first:], np.float32(0.0))
+        # Between two neighbouring edges, the same windows contain every row.
+        edges = np.unique(np.concatenate([starts, starts + self.window_size]))
+        begin = np.searchsorted(starts, edges[:-1] - self.window_size, side="right")
+        end = np.searchsorted(starts, edges[:-1], side="right")
+        largest = np.maximum.reduceat(values, np.column_stack([begin, end]).ravel())[::2]
+        return np.repeat(largest, np.diff(edges))
+
     def batches(self, batch_size: int) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
         """Yield the first rows and the windows of each batch, in order."""
         for begin in range(0, len(self), batch_size):
             indices = np.arange(begin, min(begin + batch_size, len(self)))
             yield self.starts[indices], self.batch(indices)
+
+
+@dataclass(frozen=True)
+class WindowColumn:
+    """One channel of windows. Its rows are contiguous, so a window is one copy.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,), float32
+        The channel.
+    starts : ndarray of shape (n_windows,)
+        First row of each window.
+    window_size : int
+        Rows in a window.
+    missing : ndarray of bool, shape (n_rows,), or None
+        Rows whose values do not count; None if there are none.
+    """
+
+    values: NDArray[np.float32]
+    starts: NDArray[np.intp]
+    window_size: int
+    missing: NDArray[np.bool_] | None
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether a row is missing."""
+        return self.missing is not None
+
+    def __getitem__(self, indices: slice | NDArray[np.intp]) -> Tensor:
+        """The windows at `indices`, (n_indices, window_size)."""
+        return torch.from_numpy(sliding_window_view(self.values, self.window_size)[self.starts[indices]])
+
+    def observed(self, indices: slice) -> Tensor | None:
+        """1 where a row of the windows at `indices` is not missing, (n_indices, window_size), or None."""
+        if self.missing is None:
+            return None
+        return torch.from_numpy(~sliding_window_view(self.missing, self.window_size)[self.starts[indices]]).float()
 
 
 @dataclass(frozen=True)
