@@ -40,7 +40,6 @@ from timesad import (
     TimesNetDiscrepancyDetector,
 )
 from timesad.nn import AnomalyTransformerNetwork, AssociationSettings, BlockSettings, WindowSettings
-from timesad.nn.products import RowLinear
 from timesad.scoring import ScoreSettings
 from timesad.training import TrainingSettings
 
@@ -98,7 +97,7 @@ class WideNetwork(AnomalyTransformerNetwork):
         super().__init__(window, association)
         size = window.model_size
         self.feed_forwards = nn.ModuleList(
-            nn.Sequential(RowLinear(size, PYOD_WIDENING * size), nn.GELU(), RowLinear(PYOD_WIDENING * size, size))
+            nn.Sequential(nn.Linear(size, PYOD_WIDENING * size), nn.GELU(), nn.Linear(PYOD_WIDENING * size, size))
             for _ in self.feed_forwards
         )
 

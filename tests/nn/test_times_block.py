@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from timesad.nn import InceptionConv2d, TimesBlock
-from timesad.nn.convolution import CroppedConvolution, SpectralConvolution, convolve_cropped
+from timesad.nn.convolution import convolve_cropped
 from timesad.nn.times_block import fold, unfold
 
 N_KERNELS = 6
@@ -137,55 +137,3 @@ class TestFrozen:
         assert not torch.allclose(before, after)
         after.sum().backward()
         assert all(parameter.grad is not None for parameter in block.parameters())
-
-
-def convolved(kind, grid, weight, bias):
-    convolve = kind(*grid.shape[-2:], reach=weight.shape[-1] // 2)
-    return convolve(grid, convolve.prepare(weight), bias)
-
-
-class TestSpectralConvolution:
-    @pytest.mark.parametrize("shape", [(5, 10), (2, 50), (34, 3), (1, 1), (1, 30), (4, 4)])
-    def test_equals_the_direct_one(self, shape, float64):
-        """Values and gradients of grid, weight and bias, for kernels smaller and larger than the grid."""
-        torch.manual_seed(0)
-        tensors = [torch.randn(2, 3, *shape), torch.randn(4, 3, 11, 11), torch.randn(4)]
-        results = []
-        for kind in (SpectralConvolution, CroppedConvolution):
-            leaves = [tensor.clone().requires_grad_() for tensor in tensors]
-            output = convolved(kind, *leaves)
-            results.append([output, *torch.autograd.grad(output.square().sum(), leaves)])
-        for spectral, direct in zip(*results, strict=True):
-            torch.testing.assert_close(spectral, direct, rtol=1e-10, atol=1e-10)
-
-    @pytest.mark.parametrize("shape", [(5, 10), (34, 3), (1, 1), (1, 30)])
-    @pytest.mark.parametrize("features", [(1, 4), (3, 1), (16, 16)])
-    @pytest.mark.parametrize("batch", [1, 20])
-    def test_equals_the_direct_one_in_single_precision(self, shape, features, batch):
-        torch.manual_seed(0)
-        n_in, n_out = features
-        x = torch.randn(batch, shape[0] * shape[1], n_in)
-        weight, bias = torch.randn(n_out, n_in, 11, 11) / 11, torch.randn(n_out)
-        results = []
-        for kind, dtype in (
-            (SpectralConvolution, torch.float32),
-            (CroppedConvolution, torch.float32),
-            (CroppedConvolution, torch.float64),
-        ):
-            leaves = [tensor.to(dtype, copy=True).requires_grad_() for tensor in (x, weight, bias)]
-            output = convolved(kind, leaves[0].unflatten(1, shape).permute(0, 3, 1, 2), *leaves[1:])
-            results.append([output, *torch.autograd.grad(output.square().sum(), leaves)])
-        for spectral, direct, double in zip(*results, strict=True):
-            for single in (spectral, direct):
-                torch.testing.assert_close(single.double(), double, rtol=1e-3, atol=1e-3)
-
-    def test_block_is_equal_with_either_convolution(self, float64, monkeypatch):
-        torch.manual_seed(0)
-        spectral = TimesBlock(100, 64, 64, [10, 20], N_KERNELS)
-        assert all(isinstance(convolve, SpectralConvolution) for convolve in spectral.convolutions)
-        monkeypatch.setattr("timesad.nn.convolution.MIN_SAVING", float("inf"))
-        direct = TimesBlock(100, 64, 64, [10, 20], N_KERNELS)
-        assert all(isinstance(convolve, CroppedConvolution) for convolve in direct.convolutions)
-        direct.load_state_dict(spectral.state_dict())
-        x = torch.randn(2, 100, 64)
-        torch.testing.assert_close(spectral(x), direct(x), rtol=1e-9, atol=1e-9)

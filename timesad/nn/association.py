@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from .minimax import Route
 from .precision import constant_dtype
-from .products import RowLinear
 
 __all__ = [
     "AnomalyAttention",
@@ -115,8 +114,8 @@ class AnomalyAttention(nn.Module):
     def __init__(self, model_size: int, n_heads: int, priors: Sequence[Prior]) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.query_key_value = RowLinear(model_size, 3 * model_size)
-        self.output = RowLinear(model_size, model_size)
+        self.query_key_value = nn.Linear(model_size, 3 * model_size)
+        self.output = nn.Linear(model_size, model_size)
         self.priors = nn.ModuleList(cast(Sequence[nn.Module], priors))
         self.widths = nn.ModuleList(nn.Linear(model_size, n_heads * prior.widths_per_head) for prior in priors)
 

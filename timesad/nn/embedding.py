@@ -6,9 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .precision import constant_dtype
-from .products import row_linear
 
 __all__ = ["WindowEmbedding", "sinusoids"]
 
@@ -44,4 +44,4 @@ class WindowEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         around = torch.cat([x.roll(1, dims=1), x, x.roll(-1, dims=1)], dim=-1)  # (batch, time, 3 · channel)
         weight = self.values.weight.transpose(1, 2).flatten(1)  # (model_size, 3 · channel), the row before first
-        return self.dropout(row_linear(around, weight) + self.positions)
+        return self.dropout(F.linear(around, weight) + self.positions)

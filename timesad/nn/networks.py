@@ -18,7 +18,6 @@ from .embedding import WindowEmbedding
 from .fused import FusedAttention
 from .masking import complementary_masks, random_patch_mask
 from .minimax import Route, straight
-from .products import RowLinear
 from .times_block import TimesBlock
 
 __all__ = [
@@ -173,7 +172,7 @@ class ReconstructionNetwork(nn.Module, ABC):
         super().__init__()
         self.window = window
         self.embedding = WindowEmbedding(window.n_channels, window.model_size, window.window_size, window.dropout)
-        self.projection = RowLinear(window.model_size, window.n_channels)
+        self.projection = nn.Linear(window.model_size, window.n_channels)
         self.side_projection: nn.Linear | None = None
         masks = complementary_masks(window.window_size, window.patch_rows, window.n_masks)
         self.register_buffer("masks", masks, persistent=False)  # (mask, time); empty if nothing is hidden
@@ -377,7 +376,7 @@ class TimesNetDiscrepancyNetwork(AssociatingNetwork, TimesNetNetwork):
         self.detached = detached
         # Built after the trunk, so that the trunk has the same initial weights with and without it.
         self.association = AssociationLayers(window, association, self.attention_class)
-        self.side_projection = RowLinear(window.model_size, window.n_channels) if detached else None
+        self.side_projection = nn.Linear(window.model_size, window.n_channels) if detached else None
 
     def features(self, embedded: Tensor) -> Tensor:
         """Features of the trunk; a detached association does not change them."""
@@ -415,7 +414,7 @@ class AnomalyTransformerNetwork(AssociatingNetwork):
         size = window.model_size
         self.association = AssociationLayers(window, association, self.attention_class)
         self.feed_forwards = nn.ModuleList(
-            nn.Sequential(RowLinear(size, size), nn.GELU(), RowLinear(size, size)) for _ in range(association.n_layers)
+            nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.Linear(size, size)) for _ in range(association.n_layers)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(association.n_layers))
 

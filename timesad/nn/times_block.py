@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from .convolution import Convolution, choose_convolution, convolve_cropped
+from .convolution import CroppedConvolution, convolve_cropped
 from .precision import constant_dtype
 
 __all__ = ["InceptionConv2d", "TimesBlock"]
@@ -124,8 +124,7 @@ class TimesBlock(nn.Module):
         narrow = InceptionConv2d(hidden_size, model_size, n_kernels)
         self.conv = nn.Sequential(widen, nn.GELU(), narrow)
         self.convolutions = nn.ModuleList(
-            choose_convolution(-(-window_size // period), period, n_kernels - 1, min(model_size, hidden_size))
-            for period in self.periods
+            CroppedConvolution(-(-window_size // period), period, n_kernels - 1) for period in self.periods
         )
         if frequencies is None:
             frequencies = [window_size / period for period in self.periods]
@@ -143,7 +142,7 @@ class TimesBlock(nn.Module):
         """The widening and the narrowing kernel, prepared for each period's convolution, with their biases."""
         merged = [cast(InceptionConv2d, self.conv[index]).merged() for index in (0, 2)]
         of_period = []
-        for convolve in cast(Iterable[Convolution], self.convolutions):
+        for convolve in cast(Iterable[CroppedConvolution], self.convolutions):
             widen, narrow = ((convolve.prepare(weight), bias) for weight, bias in merged)
             of_period.append((widen, narrow))
         return of_period
