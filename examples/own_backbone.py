@@ -35,7 +35,7 @@ class ConvolutionDetector(BaseNetworkDetector):
     """Reconstruction error of a convolutional network. Parameters are those of `timesad.TimesNetDetector`."""
 
     def __init__(self, *, window_size=96, smoothing=64, clean_training=True, use_past=True, missing="error",
-                 n_layers=3, model_size=32, max_epochs=20, batch_size=64, learning_rate=2e-3, contamination=0.1,
+                 n_layers=3, model_size=32, max_epochs=8, batch_size=16, learning_rate=5e-3, contamination=0.1,
                  device="auto", random_state=None, verbose=0):  # fmt: skip
         for name, value in vars().copy().items():
             if name != "self":

@@ -44,13 +44,13 @@ class TimesNetDetector(PeriodsMixin):
         Layers of the network (TimesNet blocks).
     model_size : int, default=16
         Features of each row inside the network.
-    max_epochs : int, default=20
-        Epochs at most. Training stops after two epochs without a smaller error on the held-out last fifth of each
-        series. A series that cannot hold a window in both parts is not divided, and trains for `max_epochs`.
-    batch_size : int, default=64
+    max_epochs : int, default=8
+        Epochs of at most 512 windows. The weights of the epoch with the smallest error on the held-out last fifth of
+        each series are kept, or those of the last epoch where no series can hold a window in both parts.
+    batch_size : int, default=16
         Windows in a training step.
-    learning_rate : float, default=2e-3
-        Step size of Adam.
+    learning_rate : float, default=5e-3
+        Largest step size of Adam. It grows in the first quarter of the steps and then shrinks (one cycle).
     contamination : float or object, default=0.1
         Share of rows above the threshold, in (0, 0.5]: with `clean_training`, at most this share of new normal rows;
         without, of the training rows, as in PyOD. Or a thresholder object such as PyThresh's.
@@ -125,9 +125,9 @@ class TimesNetDetector(PeriodsMixin):
         n_periods: int = 3,
         n_layers: int = 2,
         model_size: int = 16,
-        max_epochs: int = 20,
-        batch_size: int = 64,
-        learning_rate: float = 2e-3,
+        max_epochs: int = 8,
+        batch_size: int = 16,
+        learning_rate: float = 5e-3,
         contamination: float | Any = 0.1,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,

@@ -1,4 +1,4 @@
-"""Training: history, early stopping, errors."""
+"""Training: history, the epoch that is kept, errors."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ def X():
 
 
 class ShortEpochs:
-    """Fewer windows an epoch, and early stopping after `patience` epochs."""
+    """Fewer windows an epoch."""
 
-    patience = 2
     epoch_size = 128
 
     def _training_settings(self):
-        return replace(super()._training_settings(), epoch_size=self.epoch_size, patience=self.patience)
+        return replace(super()._training_settings(), epoch_size=self.epoch_size)
 
 
 class Plain(ShortEpochs, TimesNetDetector):
@@ -43,14 +42,8 @@ class Flagship(ShortEpochs, TimesNetDiscrepancyDetector):
     pass
 
 
-class Patient(Plain):
-    patience = 50
-
-
 class Alternating(Flagship):
     """The two phases of the paper, each with a step of its own."""
-
-    patience = 6
 
     def _phases(self):
         return Phase("maximise", maximise_phase, 1.0), Phase("minimise", minimise_phase, 1.0)
@@ -91,15 +84,6 @@ def test_alternating_phases_separate_the_discrepancy(X):
     assert last["train_discrepancy_minimise"] > last["train_discrepancy_maximise"]
 
 
-def test_stops_early_and_keeps_the_best_epoch(X):
-    detector = Plain(**TINY, max_epochs=50, learning_rate=0.05).fit(X)
-    errors = [record["valid_reconstruction"] for record in detector.history_]
-    best = int(np.argmin(errors))
-    assert len(errors) < 50
-    until_best = Patient(**TINY, max_epochs=best + 1, learning_rate=0.05).fit(X)
-    assert torch.equal(parameters(detector), parameters(until_best))
-
-
 @pytest.mark.parametrize("score", ["reconstruction", "reconstruction*neighbors"])
 @pytest.mark.parametrize("weight", [3.0, "balanced"])
 def test_the_minimax_does_not_change_the_other_scores(X, score, weight):
@@ -137,11 +121,43 @@ def test_a_series_that_nothing_can_describe_is_no_fault_of_the_training(series):
         Plain(**TINY, max_epochs=3).fit(series)
 
 
-def test_an_early_stop_is_visible_in_the_history(X):
-    history = Plain(**TINY, max_epochs=50, learning_rate=0.05).fit(X).history_
-    errors = [record["valid_reconstruction"] for record in history]
-    assert [record["epoch"] for record in history] == list(range(1, len(history) + 1))
-    assert len(history) - 1 - int(np.argmin(errors)) == 2  # epochs without a smaller error
+def test_the_best_epoch_is_kept(X, monkeypatch):
+    """Held-out errors of 3, 1 and 2: the weights are those after the second epoch."""
+    errors, after = iter([3.0, 1.0, 2.0]), []
+
+    def record(net, iterator, training, **more):
+        epoch(net, iterator, training=training, **more)
+        if training:
+            after.append(torch.cat([weights.detach().flatten().clone() for weights in net.module_.parameters()]))
+        else:
+            net.history.record("valid_reconstruction", next(errors))
+
+    epoch = MinimaxNet.run_single_epoch
+    monkeypatch.setattr(MinimaxNet, "run_single_epoch", record)
+    detector = Plain(**TINY, max_epochs=3).fit(X)
+    assert [record["valid_reconstruction"] for record in detector.history_] == [3.0, 1.0, 2.0]
+    assert torch.equal(parameters(detector), after[1])
+    assert not torch.equal(parameters(detector), after[2])
+
+
+def test_step_sizes_are_one_cycle(X, monkeypatch):
+    """From a tenth of the largest to the largest in a quarter of the steps, then down to a thousandth."""
+    sizes = []
+    step = MinimaxNet.train_step
+    monkeypatch.setattr(
+        MinimaxNet,
+        "train_step",
+        lambda net, batch: sizes.append(float(net.optimizer_.param_groups[0]["lr"])) or step(net, batch),
+    )
+    Plain(**TINY, max_epochs=5, learning_rate=0.01).fit(X)
+    assert len(sizes) == 5 * Plain.epoch_size / 16
+    assert sizes[0] == pytest.approx(0.001)
+    assert max(sizes) == pytest.approx(0.01, rel=0.02)
+    largest = int(np.argmax(sizes))
+    assert largest / len(sizes) == pytest.approx(0.25, abs=0.03)
+    assert sizes[-1] < 5e-5
+    assert (np.diff(sizes[: largest + 1]) > 0).all()
+    assert (np.diff(sizes[largest:]) < 0).all()
 
 
 def test_an_interrupt_stops_fit(X, monkeypatch):

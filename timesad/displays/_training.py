@@ -8,8 +8,8 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import EarlyStopping
 
-from ..training.callbacks import StopEarly
 from ..training.net import MONITOR
 from ._axes import colour_of, lay_out, leave_room, legend_on_top, pyplot
 from ._steps import last_step
@@ -177,10 +177,10 @@ class TrainingDisplay:
 
 
 def _kept_epoch(history: Sequence[dict[str, float]]) -> int:
-    """Epoch whose weights early stopping keeps: a smaller error counts if it is smaller by a threshold."""
+    """Epoch whose weights training keeps: a smaller error counts if it is smaller by a threshold."""
     if MONITOR not in history[0]:
         return int(history[-1]["epoch"])
-    kept, bound, threshold = 0, math.inf, StopEarly().threshold
+    kept, bound, threshold = 0, math.inf, EarlyStopping().threshold
     for record in history:
         if record[MONITOR] < bound:
             kept, bound = int(record["epoch"]), record[MONITOR] - threshold * record[MONITOR]

@@ -5,34 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback
 
-__all__ = ["ProgressBar", "StopEarly", "TrainingStopped"]
-
-
-class TrainingStopped(Exception):
-    """Raised by `StopEarly` when training is over."""
-
-
-class StopEarly(EarlyStopping):
-    """skorch's early stopping, with its own exception.
-
-    skorch raises KeyboardInterrupt to stop. A user's interrupt would then look the same, and leave a half-trained
-    network that looks trained.
-    """
-
-    def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-        """Compare the epoch with the best one.
-
-        Raises
-        ------
-        TrainingStopped
-            When the epochs without an improvement reach the patience.
-        """
-        try:
-            super().on_epoch_end(net, **kwargs)
-        except KeyboardInterrupt:
-            raise TrainingStopped from None
+__all__ = ["ProgressBar"]
 
 
 class ProgressBar(Callback):

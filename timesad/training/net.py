@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.helper import predefined_split
 from skorch.utils import noop
 from torch import Tensor
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import RandomSampler
 
 from ..accelerator import Recorded, repeatable_convolutions, send
@@ -23,7 +23,7 @@ from ..exceptions import TrainingError, TrainingWarning, warn
 from ..nn.networks import ReconstructionNetwork
 from ..torch_state import Building
 from ..windows import Series, WindowSet, chronological_split
-from .callbacks import ProgressBar, StopEarly, TrainingStopped
+from .callbacks import ProgressBar
 from .objective import MinimaxObjective, Phase
 
 __all__ = ["MinimaxNet", "TrainingSettings", "adam_settings", "train_network"]
@@ -31,6 +31,8 @@ __all__ = ["MinimaxNet", "TrainingSettings", "adam_settings", "train_network"]
 MONITOR = "valid_reconstruction"
 WORTHLESS = 4.0  # times the error of a window's mean; at most 1.3 on real series, above 13 after divergence
 SMALLEST_ERROR = 0.05  # squared standard deviations of the training series; a calm window has no smaller one at first
+RISE = 0.25  # share of the steps while the step size grows
+START_DIVISOR, END_DIVISOR = 10.0, 100.0  # the first step size is a tenth of the largest, the last a thousandth
 MEAN_WINDOWS = 256  # evenly spaced windows, at most, for the error of their means
 
 
@@ -84,7 +86,7 @@ class MinimaxNet(NeuralNet):
         return parts
 
     def validation_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
-        """Reconstruction error of a held-out batch; early stopping does not use the discrepancy."""
+        """Reconstruction error of a held-out batch; the choice of the epoch does not use the discrepancy."""
         self._set_training(False)
         return self._recorded_validate(send(batch[0], self.device))
 
@@ -124,7 +126,7 @@ class MinimaxNet(NeuralNet):
             if not math.isfinite(mean):
                 raise TrainingError(
                     f"{prefix}_{name} became {mean} in epoch {len(self.history)}. Lower learning_rate "
-                    f"(now {self.lr}) or discrepancy_weight, or look for extreme values in X."
+                    f"(now {float(self.lr):g}) or discrepancy_weight, or look for extreme values in X."
                 )
             self.history.record(f"{prefix}_{name}", mean)
 
@@ -134,33 +136,48 @@ def adam_settings(device: torch.device) -> dict[str, bool]:
     return {"capturable": device.type == "cuda", "fused": device.type == "cpu"}
 
 
+def one_cycle(peak: float, n_steps: int) -> LRScheduler:
+    """The step size of each step: up to the peak in the first quarter, then down to nearly 0, along two cosines.
+
+    Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates", 2019.
+    """
+    return LRScheduler(
+        policy=OneCycleLR,
+        step_every="batch",
+        event_name=None,  # the history has epochs, no batches
+        max_lr=peak,
+        total_steps=n_steps + 1,  # the scheduler also steps after the last
+        pct_start=RISE,
+        div_factor=START_DIVISOR,
+        final_div_factor=END_DIVISOR,
+        cycle_momentum=False,
+    )
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """How a network is trained.
 
     Parameters
     ----------
-    max_epochs : int, default=20
-        Epochs at most.
-    epoch_size : int, default=1024
+    max_epochs : int, default=8
+        Epochs. The weights of the one with the smallest held-out error are kept.
+    epoch_size : int, default=512
         Windows drawn for an epoch, all of them if there are fewer: training time does not grow with the series.
-    batch_size : int, default=64
+    batch_size : int, default=16
         Windows in a step.
-    learning_rate : float, default=2e-3
-        Step size of Adam.
+    learning_rate : float, default=5e-3
+        Largest step size of Adam; see `one_cycle`.
     validation_fraction : float, default=0.2
-        Share of each series' last rows that are held out for early stopping, in [0, 1). They lie one window after the
+        Share of each series' last rows that are held out to choose the epoch, in [0, 1). They lie one window after the
         rows trained on.
-    patience : int, default=2
-        Epochs without a smaller held-out error before training stops. The weights of the best epoch are kept.
     """
 
-    max_epochs: int = 20
-    epoch_size: int = 1024
-    batch_size: int = 64
-    learning_rate: float = 2e-3
+    max_epochs: int = 8
+    epoch_size: int = 512
+    batch_size: int = 16
+    learning_rate: float = 5e-3
     validation_fraction: float = 0.2
-    patience: int = 2
 
 
 def train_network(
@@ -219,9 +236,7 @@ def train_network(
             network, series, settings, phases, discrepancy_weight, device, seed, verbose
         )
         net.notify("on_train_begin", X=train, y=None)
-        # skorch's fit would swallow a KeyboardInterrupt and return a half-trained net.
-        with suppress(TrainingStopped):
-            net.fit_loop(train)
+        net.fit_loop(train)  # skorch's fit would swallow a KeyboardInterrupt and return a half-trained net
         net.notify("on_train_end", X=train, y=None)
     trained: ReconstructionNetwork = net.module_.eval()
     trained.zero_grad(set_to_none=True)  # gradients take as much memory as the weights
@@ -266,16 +281,19 @@ def prepare_training(
     train = WindowSet(series.values, early, size)
     # Validation reads at most as many windows as an epoch.
     valid = WindowSet(series.values, late, size).thinned(settings.epoch_size) if len(late) else None
-    callbacks: list[tuple[str, Callback]] = []
+    epoch_size = min(settings.epoch_size, len(train))
+    n_steps = settings.max_epochs * math.ceil(epoch_size / settings.batch_size)
+    callbacks: list[tuple[str, Callback]] = [("one_cycle", one_cycle(settings.learning_rate, n_steps))]
     if valid is not None:
-        stopping = StopEarly(monitor=MONITOR, patience=settings.patience, sink=noop, load_best=True)
-        callbacks.append(("stop_early", stopping))
+        # The patience has no end: this callback keeps the best weights.
+        best = EarlyStopping(monitor=MONITOR, patience=settings.max_epochs + 1, sink=noop, load_best=True)
+        callbacks.append(("keep_best", best))
     if verbose:
         callbacks.append(("progress_bar", ProgressBar(settings.max_epochs)))
     generator = torch.Generator().manual_seed(seed)  # its own: masks do not depend on the number of initial weights
     order = RandomSampler(
         train,
-        num_samples=min(settings.epoch_size, len(train)),
+        num_samples=epoch_size,
         generator=torch.Generator().manual_seed(seed),
     )
     net = MinimaxNet(
@@ -283,7 +301,8 @@ def prepare_training(
         criterion=MinimaxObjective(discrepancy_weight),
         optimizer=torch.optim.Adam,
         **{f"optimizer__{name}": value for name, value in adam_settings(device).items()},
-        lr=settings.learning_rate,
+        # A recorded step reads the step size from the device.
+        lr=torch.tensor(settings.learning_rate, device=device) if device.type == "cuda" else settings.learning_rate,
         max_epochs=settings.max_epochs,
         batch_size=settings.batch_size,
         iterator_train__sampler=order,
