@@ -29,6 +29,7 @@ __all__ = ["ChannelDistances", "NeighborParts", "NeighborScorer", "TrainingWindo
 SEARCH_BATCH = 64  # windows compared at a time; the distances of twice as many leave the processor's cache
 ACCELERATOR_BATCH = 4096  # the same on an accelerator, which has memory for more and is slow to start
 EARLIER_BLOCK = 512  # earlier windows are compared in multiples of it: few different shapes of products
+FEW_SEARCHES = 4  # batches
 N_GROUPS = 64  # groups of candidates whose smallest distances are compared first
 FAR_MULTIPLIER = 3  # the far horizon is so many times as long as the near one
 
@@ -212,9 +213,10 @@ class TrainingWindows:
         The neighbours are those among all training windows and, unless `half_width` is 0, those outside of the zone.
         """
         column = windows.column(channel)
-        training = Candidates.of([self.windows.column(channel)[:]], device, with_squares=column.has_missing)
+        batches = Segment.without_candidates(len(windows)).batches(batch_size(device))
+        training = Candidates.of([self.windows.column(channel)], device, n_searches=len(batches))
         n_neighbors = min(self.n_neighbors, len(self.windows))
-        for batch in Segment.without_candidates(len(windows)).batches(batch_size(device)):
+        for batch in batches:
             x, observed = column[batch].to(device), column.observed(batch)  # (batch, time) both
             half_squares = training.half_squares(x, observed)
             nearest = [smallest(half_squares, n_neighbors)]
@@ -231,13 +233,16 @@ class TrainingWindows:
         self, column: WindowColumn, channel: int, device: torch.device | str, segments: list[Segment]
     ) -> Iterator[tuple[slice, Tensor]]:
         """For each batch: its windows, and differences from the neighbours, (batch, neighbour, time)."""
-        of_training = self.windows.column(channel)[:]
+        of_training = self.windows.column(channel)
         n_neighbors = min(self.n_neighbors, len(of_training))
         for segment in segments:
-            parts = [of_training, column[segment.candidates]]
-            candidates = Candidates.of(parts, device, with_squares=column.has_missing)
+            batches = segment.batches(batch_size(device))
+            if not batches:
+                continue
+            parts = [of_training, column.part(segment.candidates)]
+            candidates = Candidates.of(parts, device, n_searches=len(batches))
             n_training = candidates.n_padded[0]
-            for batch in segment.batches(batch_size(device)):
+            for batch in batches:
                 x, observed = column[batch].to(device), column.observed(batch)  # (batch, time) both
                 counts = segment.counts(batch)  # increasing
                 n_earlier = min(-(-int(counts[-1]) // EARLIER_BLOCK) * EARLIER_BLOCK, candidates.n_padded[1])
@@ -295,23 +300,26 @@ class Candidates(NamedTuple):
     windows: Tensor  # (candidate, time)
     by_time: Tensor  # (time, candidate), the layout that a product reads in order
     half_lengths: Tensor  # (candidate,), half of each squared length
-    half_squares_by_time: Tensor | None  # (time, candidate), where x may have missing rows
     n_padded: list[int]  # candidates of each part
 
     @classmethod
-    def of(cls, parts: list[Tensor], device: torch.device | str, *, with_squares: bool) -> Candidates:
-        """Candidates on the device, from windows, (candidate, time) each."""
+    def of(cls, parts: list[WindowColumn], device: torch.device | str, *, n_searches: int) -> Candidates:
+        """Candidates on the device, from some windows of one channel each, for so many batches."""
         sizes = [-(-len(part) // N_GROUPS) * N_GROUPS for part in parts]
-        windows = parts[0].new_zeros(sum(sizes), parts[0].shape[1])
-        padding = torch.full((len(windows),), torch.inf)
-        begin = 0
-        for part, size in zip(parts, sizes, strict=True):
-            windows[begin : begin + len(part)], padding[begin : begin + len(part)] = part, 0.0
-            begin += size
-        windows, padding = windows.to(device), padding.to(device)
-        by_time = windows.T.contiguous()
-        half_lengths = windows.square().sum(dim=1) / 2 + padding
-        return cls(windows, by_time, half_lengths, by_time.square() / 2 if with_squares else None, sizes)
+        padded = [np.resize(part.starts, size) for part, size in zip(parts, sizes, strict=True)]
+        offsets = np.cumsum([0, *(len(part.values) for part in parts)])
+        joined = WindowColumn(
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([starts + offset for starts, offset in zip(padded, offsets[:-1], strict=True)]),
+            parts[0].window_size,
+        )
+        windows = joined[:].to(device)
+        half_lengths = torch.linalg.vector_norm(windows, dim=1).square_() / 2
+        for part, end, size in zip(parts, np.cumsum(sizes).tolist(), sizes, strict=True):
+            half_lengths[end - size + len(part) : end] = torch.inf
+        # The order in memory that a product reads faster; for a few products, to make it takes longer.
+        by_time = windows.T.contiguous() if n_searches > FEW_SEARCHES else windows.T
+        return cls(windows, by_time, half_lengths, sizes)
 
     def half_squares(self, x: Tensor, observed: Tensor | None = None, number: int | None = None) -> Tensor:
         """|x - m|² / 2 without |x|² / 2, which is the same for every m: (batch, time) -> (batch, candidate).
@@ -322,10 +330,9 @@ class Candidates(NamedTuple):
         half_lengths, by_time = self.half_lengths[:number], self.by_time[:, :number]
         if observed is None:
             return torch.addmm(half_lengths, x, by_time, alpha=-1)
-        assert self.half_squares_by_time is not None, "candidates for rows of which some are missing"
         observed = observed.to(x.device)
         padding = half_lengths.where(half_lengths.isinf(), 0.0)
-        lengths = torch.addmm(padding, observed, self.half_squares_by_time[:, :number])
+        lengths = torch.addmm(padding, observed, by_time.square(), alpha=0.5)
         return lengths.addmm_(x * observed, by_time, alpha=-1)
 
 

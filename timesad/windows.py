@@ -7,7 +7,7 @@ therefore linear in the number of rows, whatever the window's length.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -315,19 +315,21 @@ class WindowColumn:
         First row of each window.
     window_size : int
         Rows in a window.
-    missing : ndarray of bool, shape (n_rows,), or None
+    missing : ndarray of bool, shape (n_rows,), or None, default=None
         Rows whose values do not count; None if there are none.
     """
 
     values: NDArray[np.float32]
     starts: NDArray[np.intp]
     window_size: int
-    missing: NDArray[np.bool_] | None
+    missing: NDArray[np.bool_] | None = None
 
-    @property
-    def has_missing(self) -> bool:
-        """Whether a row is missing."""
-        return self.missing is not None
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def part(self, indices: NDArray[np.intp]) -> WindowColumn:
+        """The windows at `indices`."""
+        return replace(self, starts=self.starts[indices])
 
     def __getitem__(self, indices: slice | NDArray[np.intp]) -> Tensor:
         """The windows at `indices`, (n_indices, window_size)."""
