@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -57,20 +59,83 @@ def test_missing_package_is_a_line_of_the_report(monkeypatch, capsys) -> None:
 
 
 class TestReasonForAttentionWithoutC:
-    def test_other_threads_than_gnu_openmp(self, monkeypatch) -> None:
-        monkeypatch.setattr(compiled, "usable", lambda tensor: False)
-        monkeypatch.setattr(compiled, "LANES", [8])
-        assert "OMP_NUM_THREADS=1" in _versions._attention()
+    """Each test changes what the search for the C code meets, and reads the line of the report."""
 
-    def test_built_without_it(self, monkeypatch) -> None:
-        monkeypatch.setattr(compiled, "LANES", [])
-        monkeypatch.setitem(sys.modules, "timesad.nn.maps._compiled", None)
-        assert "no usable C code (" in _versions._attention()
+    @pytest.fixture(autouse=True)
+    def not_switched_off(self, monkeypatch) -> None:
+        monkeypatch.delenv("TIMESAD_NO_C", raising=False)
 
-    def test_processor_without_its_instructions(self, monkeypatch) -> None:
-        pytest.importorskip("timesad.nn.maps._compiled", reason="the package was built without a C compiler")
-        monkeypatch.setattr(compiled, "LANES", [])
-        assert "AVX2" in _versions._attention()
+    @pytest.fixture
+    def reported(self, monkeypatch):
+        def search() -> str:
+            lanes, obstacle = compiled._find()
+            monkeypatch.setattr(compiled, "LANES", lanes)
+            monkeypatch.setattr(compiled, "OBSTACLE", obstacle)
+            return _versions._attention()
+
+        return search
+
+    @pytest.fixture
+    def code(self, monkeypatch) -> SimpleNamespace:
+        """C code that can be loaded and used, for these tests on any machine."""
+        code = SimpleNamespace(lanes=lambda: [8], has_threads=lambda: True)
+        monkeypatch.setitem(sys.modules, "timesad.nn.maps._compiled", code)
+        monkeypatch.setattr(compiled, "_compiled", code, raising=False)
+        return code
+
+    def test_none_if_it_is_in_use(self, reported, code) -> None:
+        assert reported() == "C code, 8 floats in a vector"
+
+    @pytest.mark.parametrize(("value", "is_off"), [("1", True), ("yes", True), ("0", False), ("", False)])
+    def test_switched_off(self, reported, code, monkeypatch, value, is_off) -> None:
+        monkeypatch.setenv("TIMESAD_NO_C", value)
+        assert ("TIMESAD_NO_C is set" in reported()) == is_off
+
+    def test_built_without_it(self, reported, monkeypatch) -> None:
+        monkeypatch.setitem(sys.modules, "timesad.nn.maps._compiled", None)  # its import raises ModuleNotFoundError
+        assert "built without C code" in reported()
+
+    def test_built_but_does_not_load(self, reported, monkeypatch) -> None:
+        def fail(name: str) -> None:
+            raise ImportError("undefined symbol: expf", name=name)
+
+        monkeypatch.setattr(compiled.importlib, "import_module", fail)
+        assert "cannot be loaded (undefined symbol: expf)" in reported()
+
+    def test_processor_without_its_instructions(self, reported, code) -> None:
+        code.lanes = list
+        assert "no AVX2 with FMA" in reported()
+
+    def test_other_threads_than_gnu_openmp(self, reported, code, monkeypatch) -> None:
+        code.has_threads = lambda: False
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+        assert "OMP_NUM_THREADS=1" in reported()
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+        assert reported().startswith("C code")
+
+
+class TestFailedCompilation:
+    @pytest.fixture
+    def build(self, tmp_path, monkeypatch):
+        pytest.importorskip("setuptools")
+
+        def build_without_compiler() -> subprocess.CompletedProcess[str]:
+            monkeypatch.setenv("CC", "no-such-compiler")
+            folders = ["--build-lib", str(tmp_path), "--build-temp", str(tmp_path)]
+            command = [sys.executable, "setup.py", "build_ext", *folders]
+            return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+        return build_without_compiler
+
+    def test_is_a_warning(self, build, monkeypatch) -> None:
+        monkeypatch.delenv("TIMESAD_NO_C", raising=False)
+        done = build()
+        assert done.returncode == 0, done.stderr
+        assert "failed" in done.stderr
+
+    def test_is_an_error_if_the_c_code_is_demanded(self, build, monkeypatch) -> None:
+        monkeypatch.setenv("TIMESAD_NO_C", "0")
+        assert build().returncode != 0
 
 
 class TestCuda:

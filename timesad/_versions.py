@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import sys
@@ -22,7 +21,8 @@ def show_versions() -> None:
     """Print versions, processor and back ends to standard output, for a bug report.
 
     The text has the versions of Python, of timesad and of its required and optional packages. It also has the number
-    of threads, torch's CPU capability and CUDA devices, and which code computes attention on the processor.
+    of threads, torch's CPU capability and CUDA devices. It names the code that computes attention on the processor: the
+    C code, or torch's operations and the reason for them.
 
     Examples
     --------
@@ -75,10 +75,6 @@ def _attention() -> str:
     """What computes attention in single precision on the processor, and why."""
     if compiled.usable(torch.empty(0, dtype=torch.float32, device="cpu")):
         return f"C code, {compiled.LANES[0]} floats in a vector"
-    if compiled.LANES:
-        return "torch's operations: torch's threads are not GNU OpenMP's; OMP_NUM_THREADS=1 selects the C code"
-    try:
-        importlib.import_module("timesad.nn.maps._compiled")
-    except ImportError as error:
-        return f"torch's operations: the package has no usable C code ({error})"
-    return "torch's operations: the processor has no AVX2 with FMA"
+    if not compiled.LANES:
+        return f"torch's operations: {compiled.OBSTACLE}"
+    return "torch's operations: torch's threads are not GNU OpenMP's; OMP_NUM_THREADS=1 selects the C code"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from timesad import AnomalyTransformerDetector
 from timesad.nn.maps import backend_for, compiled, operations
@@ -104,6 +105,150 @@ def test_non_contiguous_inputs():
     widths = precision.transpose(1, 2).contiguous().transpose(1, 2)
     for one, other in zip(compiled.forward(turned, widths), compiled.forward(qkv, precision), strict=True):
         assert torch.equal(one, other)
+
+
+@needs_compiled
+class TestRefusesTensorsThatTheCCodeCannotRead:
+    @pytest.fixture
+    def arguments(self):
+        qkv, precision = some_maps((2, 20, 3, 8))
+        from_mixed, from_discrepancy = some_gradients(qkv, precision)
+        return {"qkv": qkv, "precision": precision, "from_mixed": from_mixed, "from_discrepancy": from_discrepancy}
+
+    @pytest.mark.parametrize("name", ["qkv", "precision", "from_mixed", "from_discrepancy"])
+    @pytest.mark.parametrize(
+        ("change", "error"),
+        [
+            (Tensor.double, TypeError),
+            (Tensor.half, TypeError),
+            (Tensor.long, TypeError),
+            (lambda x: x.to("meta"), ValueError),
+            (lambda x: x[:, :-1], ValueError),
+            (lambda x: x[:1], ValueError),
+            (lambda x: x[..., :0], ValueError),
+            (lambda x: torch.cat([x, x], dim=-1), ValueError),
+            (lambda x: x.transpose(1, 2), ValueError),
+            (lambda x: x[0], ValueError),
+            (lambda x: x[..., None], ValueError),
+        ],
+    )
+    def test_another_dtype_device_or_shape(self, arguments, name, change, error):
+        changed = arguments | {name: change(arguments[name])}
+        with pytest.raises(error, match=r"^(qkv|precision|from_mixed|from_discrepancy) (is|has)"):
+            compiled.backward(**changed, route=ROUTES[0])
+        if name == "precision":
+            with pytest.raises(error, match="^precision "):
+                compiled.forward(changed["qkv"], changed["precision"])
+
+    @pytest.mark.parametrize(
+        ("change", "error"),
+        [(Tensor.double, TypeError), (lambda x: x.to("meta"), ValueError), (lambda x: x[:, :, :2], ValueError)],
+    )
+    def test_attention_alone(self, arguments, change, error):
+        with pytest.raises(error, match="^qkv "):
+            compiled.attend(change(arguments["qkv"]))
+
+    def test_a_vector_width_that_the_processor_has_not(self, arguments):
+        for lanes in (0, 4, 32, -8):
+            with pytest.raises(ValueError, match=f"lanes is {lanes}"):
+                compiled.attend(arguments["qkv"], lanes)
+
+    def test_no_window_has_no_result(self, arguments):
+        none = {name: tensor[:0] for name, tensor in arguments.items()}
+        assert compiled.attend(none["qkv"]).shape == (0, 20, 3, 8)
+        found = (*compiled.forward(none["qkv"], none["precision"]), *compiled.backward(**none, route=ROUTES[0]))
+        assert [tuple(x.shape) for x in found] == [(0, 20, 3, 8), (0, 3, 20), (0, 20, 3, 3, 8), (0, 3, 20)]
+
+
+SIZE = ["lanes", "n_threads", "batch", "time", "heads", "feature", "floor"]
+FORWARD = [*SIZE, "qkv", "precision", "mixed", "discrepancy"]
+BACKWARD = [
+    *SIZE,
+    "qkv",
+    "precision",
+    "from_mixed",
+    "from_discrepancy",
+    "to_series",
+    "to_prior",
+    "on_qkv",
+    "on_precision",
+]
+OUTPUTS = ("mixed", "discrepancy", "on_qkv", "on_precision")
+
+
+@needs_compiled
+@pytest.mark.parametrize(
+    ("function", "names"), [("forward", FORWARD), ("backward", BACKWARD)], ids=["forward", "backward"]
+)
+class TestCFunctionsRaise:
+    """For what would read or write memory of others, or end the process."""
+
+    @pytest.fixture
+    def call(self, function, names):
+        memory = torch.ones(3 * 2 * 5 * 3 * 4)  # as large as qkv, for each tensor
+        arguments = dict.fromkeys(names, memory.data_ptr())
+        arguments |= {"lanes": compiled.LANES[0], "n_threads": 1, "batch": 2, "time": 5, "heads": 3, "feature": 4}
+        arguments |= {name: 1.0 for name in ("floor", "to_series", "to_prior") if name in names}
+        outputs = {name: torch.empty_like(memory) for name in names if name in OUTPUTS}
+        arguments |= {name: tensor.data_ptr() for name, tensor in outputs.items()}
+
+        def changed(**changes: object) -> None:
+            getattr(compiled._compiled, function)(*(arguments | changes).values())
+            assert outputs  # alive until here
+
+        changed()
+        return changed
+
+    @pytest.mark.parametrize("lanes", [0, -1, 1, 4, 7, 17, 32, 2**31 - 1])
+    def test_lanes(self, call, lanes):
+        with pytest.raises(ValueError, match=f"lanes is {lanes}"):
+            call(lanes=lanes)
+
+    def test_lanes_that_the_processor_has_not(self, call):
+        for lanes in {8, 16} - set(compiled.LANES):
+            with pytest.raises(ValueError, match=f"lanes is {lanes}"):
+                call(lanes=lanes)
+
+    @pytest.mark.parametrize("n_threads", [0, -1, -(2**31)])
+    def test_threads(self, call, n_threads):
+        with pytest.raises(ValueError, match=f"n_threads is {n_threads}"):
+            call(n_threads=n_threads)
+
+    @pytest.mark.parametrize("name", ["batch", "time", "heads", "feature"])
+    @pytest.mark.parametrize("size", [0, -1, -(2**63), 2**63 - 1, 2**62, 2**58])
+    def test_sizes(self, call, name, size):
+        with pytest.raises(ValueError, match="sizes"):
+            call(**{name: size})
+
+    def test_sizes_whose_product_overflows_to_a_small_one(self, call):
+        with pytest.raises(ValueError, match="sizes"):
+            call(batch=2**32, time=2**32)
+        with pytest.raises(ValueError, match="sizes"):
+            call(heads=2**31, feature=2**33)
+
+    def test_memory_that_cannot_be_had(self, call):
+        with pytest.raises(MemoryError):
+            call(batch=1, heads=1, time=2**50)
+
+    @pytest.mark.parametrize("size", [2**63, -(2**63) - 1])
+    def test_sizes_that_are_no_long(self, call, size):
+        with pytest.raises(OverflowError):
+            call(time=size)
+
+    def test_addresses_of_0(self, call, names):
+        for name in names[len(SIZE) :]:
+            if name not in ("to_series", "to_prior"):
+                with pytest.raises(ValueError, match="address"):
+                    call(**{name: 0})
+
+    def test_arguments_of_another_type(self, call, names):
+        for name in names:
+            with pytest.raises(TypeError):
+                call(**{name: None})
+
+    def test_another_number_of_arguments(self, call, function):
+        with pytest.raises(TypeError):
+            getattr(compiled._compiled, function)()
 
 
 def test_operations_are_the_fallback(monkeypatch):

@@ -2,7 +2,9 @@
 
 Formulas and names are those of `timesad.nn.maps.operations`, which computes the same with torch's operations. A map is one
 head of one window. A few of its rows are computed in a core's first cache, reduced, and overwritten by the next rows. The
-threads are torch's: they spin for a while after their own work, and a second set of threads would compete with them. */
+threads are torch's: they spin for a while after their own work, and a second set of threads would compete with them.
+
+GCC 9 and clang 12 compile this, and later versions. */
 
 #if !defined(__x86_64__)
 #error "this code needs x86-64; on other processors the package is built without it and uses torch's operations"
@@ -20,10 +22,21 @@ threads are torch's: they spin for a while after their own work, and a second se
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __clang__ /* unrolls these loops unasked; asked to, clang 13 to 16 take almost twice the time with 8 lanes */
+#define UNROLL
+#else
 #define UNROLL _Pragma("GCC unroll 8")
+#endif
 #define LOG2_E 1.44269504088896341f
 #define WIDEST 16 /* floats in a vector */
 #define MOST_ROWS 8
+
+/* The entries of a vector in the order of the indices; `type` has as many integers. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define PERMUTED(type, x, ...) __builtin_shufflevector(x, x, __VA_ARGS__)
+#else
+#define PERMUTED(type, x, ...) __builtin_shuffle(x, (type){__VA_ARGS__})
+#endif
 
 struct task {
     long batch, time, heads, feature;
@@ -54,7 +67,7 @@ static void (*parallel)(void (*)(void *), void *, unsigned n_threads, unsigned f
 /* The work of each thread: take the next map until none is left. */
 static void take_maps(void *data) {
     struct task *t = data;
-    const size_t padded = t->time + WIDEST, wide = t->feature + WIDEST;
+    const size_t padded = t->time + WIDEST, wide = t->feature + WIDEST; /* `sizes_fit` bounds their product */
     const size_t n_floats = (2 * t->feature + 3 * MOST_ROWS) * padded + (3 * t->time + 3 * MOST_ROWS) * wide;
     void *scratch = NULL;
     if (posix_memalign(&scratch, 64, n_floats * sizeof(float))) {
@@ -65,7 +78,41 @@ static void take_maps(void *data) {
     free(scratch);
 }
 
-static PyObject *run(struct task *t, unsigned n_threads) {
+static int has_narrow(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+static int has_wide(void) {
+    return has_narrow() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+}
+
+/* Whether the sizes are positive, and the tensors and a thread's memory have a number of bytes that a long can hold. */
+static int sizes_fit(const struct task *t) {
+    const long sizes[] = {t->batch, t->time, t->heads, t->feature};
+    long bytes = 3 * sizeof(float), padded, wide;
+    for (int i = 0; i < 4; i++)
+        if (sizes[i] < 1 || __builtin_mul_overflow(bytes, sizes[i], &bytes)) return 0;
+    /* `take_maps` asks for at most 5 * padded * wide floats. */
+    return !__builtin_add_overflow(t->time, WIDEST, &padded) && !__builtin_add_overflow(t->feature, WIDEST, &wide) &&
+           !__builtin_mul_overflow(padded, wide, &bytes) && !__builtin_mul_overflow(bytes, 5 * sizeof(float), &bytes);
+}
+
+/* Raise an exception and return 0 where a wrong argument would read or write memory of others, or end the process. */
+static int check(const struct task *t, int lanes, int n_threads, int missing) {
+    if (!(lanes == 16 && has_wide()) && !(lanes == 8 && has_narrow()))
+        PyErr_Format(PyExc_ValueError, "lanes is %d, which this processor does not support; see lanes()", lanes);
+    else if (n_threads < 1)
+        PyErr_Format(PyExc_ValueError, "n_threads is %d, but must be at least 1", n_threads);
+    else if (!sizes_fit(t))
+        PyErr_Format(PyExc_ValueError,
+                     "the sizes (%ld, %ld, %ld, %ld) of batch, time, head and feature must be at least 1, and their "
+                     "product must fit in memory",
+                     t->batch, t->time, t->heads, t->feature);
+    else if (missing)
+        PyErr_SetString(PyExc_ValueError, "an address is 0");
+    else return 1;
+    return 0;
+}
+
+static PyObject *run(struct task *t, int n_threads) {
     t->scale = 1.0f / sqrtf((float)t->feature);
     Py_BEGIN_ALLOW_THREADS;
     if (parallel && n_threads > 1) parallel(take_maps, t, n_threads, 0);
@@ -78,14 +125,15 @@ static PyObject *run(struct task *t, unsigned n_threads) {
 
 static float *floats(unsigned long long address) { return (float *)(uintptr_t)address; }
 
+/* Without the addresses of precision and discrepancy, both 0, `mixed` alone is written. */
 static PyObject *forward(PyObject *module, PyObject *args) {
     struct task t = {0};
-    int lanes;
-    unsigned n_threads;
+    int lanes, n_threads;
     unsigned long long qkv, precision, mixed, discrepancy;
-    if (!PyArg_ParseTuple(args, "iIllllfKKKK", &lanes, &n_threads, &t.batch, &t.time, &t.heads, &t.feature, &t.floor,
+    if (!PyArg_ParseTuple(args, "iillllfKKKK", &lanes, &n_threads, &t.batch, &t.time, &t.heads, &t.feature, &t.floor,
                           &qkv, &precision, &mixed, &discrepancy))
         return NULL;
+    if (!check(&t, lanes, n_threads, !qkv || !mixed || !precision != !discrepancy)) return NULL;
     t.qkv = floats(qkv), t.precision = floats(precision);
     t.mixed = floats(mixed), t.discrepancy = floats(discrepancy);
     t.work = lanes == 16 ? forward_16 : forward_8;
@@ -94,13 +142,14 @@ static PyObject *forward(PyObject *module, PyObject *args) {
 
 static PyObject *backward(PyObject *module, PyObject *args) {
     struct task t = {0};
-    int lanes;
-    unsigned n_threads;
+    int lanes, n_threads;
     unsigned long long qkv, precision, from_mixed, from_discrepancy, on_qkv, on_precision;
-    if (!PyArg_ParseTuple(args, "iIllllfKKKKffKK", &lanes, &n_threads, &t.batch, &t.time, &t.heads, &t.feature,
+    if (!PyArg_ParseTuple(args, "iillllfKKKKffKK", &lanes, &n_threads, &t.batch, &t.time, &t.heads, &t.feature,
                           &t.floor, &qkv, &precision, &from_mixed, &from_discrepancy, &t.to_series, &t.to_prior,
                           &on_qkv, &on_precision))
         return NULL;
+    const int missing = !qkv || !precision || !from_mixed || !from_discrepancy || !on_qkv || !on_precision;
+    if (!check(&t, lanes, n_threads, missing)) return NULL;
     t.qkv = floats(qkv), t.precision = floats(precision);
     t.from_mixed = floats(from_mixed), t.from_discrepancy = floats(from_discrepancy);
     t.on_qkv = floats(on_qkv), t.on_precision = floats(on_precision);
@@ -110,9 +159,7 @@ static PyObject *backward(PyObject *module, PyObject *args) {
 
 /* Floats in a vector, for each vector width that the processor and this code support; the widest first. */
 static PyObject *lanes(PyObject *module, PyObject *nothing) {
-    const int narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const int wide = narrow && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
-    return wide ? Py_BuildValue("[ii]", 16, 8) : narrow ? Py_BuildValue("[i]", 8) : PyList_New(0);
+    return has_wide() ? Py_BuildValue("[ii]", 16, 8) : has_narrow() ? Py_BuildValue("[i]", 8) : PyList_New(0);
 }
 
 static PyObject *has_threads(PyObject *module, PyObject *nothing) { return PyBool_FromLong(parallel != NULL); }

@@ -28,13 +28,13 @@ INLINE vec L(max)(vec a, vec b) {
 }
 
 #if LANES == 16
-#define HALVES(x) __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
-#define QUARTERS(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
-#define PAIRS(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+#define HALVES(x) PERMUTED(ivec, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#define QUARTERS(x) PERMUTED(ivec, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define PAIRS(x) PERMUTED(ivec, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
 #define FOLD(x, join) x = join(x, HALVES(x)), x = join(x, QUARTERS(x)), x = join(x, PAIRS(x))
 #else
-#define QUARTERS(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3)
-#define PAIRS(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5)
+#define QUARTERS(x) PERMUTED(ivec, x, 4, 5, 6, 7, 0, 1, 2, 3)
+#define PAIRS(x) PERMUTED(ivec, x, 2, 3, 0, 1, 6, 7, 4, 5)
 #define FOLD(x, join) x = join(x, QUARTERS(x)), x = join(x, PAIRS(x))
 #endif
 
