@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 import timesad
 from timesad.exceptions import TimeGapWarning
-from timesad.streams import Stream
+from timesad.streams import RESULTS, KnownLevels, Stream, StreamFinder
 
 SMOOTHING = 6
 DELAY = 16 + 4 * SMOOTHING  # window_size of the fixtures
@@ -305,6 +305,54 @@ class TestState:
     def test_needs_a_fitted_detector(self, make_detector):
         with pytest.raises(NotFittedError):
             make_detector().stream()
+
+
+class TestKeptResults:
+    """What a stream keeps from update to update is what it would compute anew."""
+
+    @pytest.mark.parametrize("follow", [True, False])
+    def test_levels_are_those_of_the_finder(self, nearest, follow):
+        finder, known = nearest.alarm_finder_, KnownLevels()
+        rng = np.random.default_rng(0)
+        all_scores, first, end = rng.exponential(size=9000), 0, 0
+        for size in (500, 1, 1, 40, 2500, 3, 1200, 1, 31, 700):
+            end += size
+            first = max(0, end - 4500) // finder.step * finder.step
+            all_scores[max(first, end - 60) : end] += 0.1  # provisional until now
+            recent = all_scores[first:end].copy()
+            recent[:5] *= 2  # the local maximum has a border
+            borders, level = np.array([0, len(recent)]), float(rng.uniform(0, 8))
+            kept = StreamFinder(**vars(finder), first_row=first, known=known)
+            np.testing.assert_array_equal(
+                kept.levels(recent, borders, level, follow=follow), finder.levels(recent, borders, level, follow=follow)
+            )
+
+    def test_levels_of_rows_that_stay_are_not_computed_again(self, nearest, series, monkeypatch):
+        stream, computed = nearest.stream(history=np.tile(series, (4, 1))), []
+        stream.update(series[:2], alarms=True)
+        numbers, quantile = [], np.quantile
+        monkeypatch.setattr(np, "quantile", lambda *args, **kwargs: computed.append(1) or quantile(*args, **kwargs))
+        for row in series[2:6]:
+            computed.clear()
+            stream.update(row, alarms=True)
+            numbers.append(len(computed))
+        assert min(numbers) < 10 < 2 * nearest.alarm_finder_.memory // nearest.alarm_finder_.step
+
+    def test_scaled_rows_are_those_held(self, detector, series):
+        stream = detector.stream()
+        feed(stream, np.tile(series, (5, 1)), sizes=(100, 400))
+        assert stream.history.index[0] > 0 or stream.memory_rows > 5 * len(series)
+        np.testing.assert_array_equal(stream._scaled, detector.scaling_(stream.history.to_numpy()))
+
+    def test_they_are_not_stored(self, nearest, series):
+        stream = nearest.stream(history=series)
+        stream.update(series[:50], alarms=True)
+        assert not set(RESULTS) & stream.__getstate__().keys()
+        loaded = pickle.loads(pickle.dumps(stream))
+        assert len(loaded._scaled) == 0 < len(stream._scaled)
+        next_row = series[50]
+        for one, other in zip(stream.update(next_row, alarms=True), loaded.update(next_row, alarms=True), strict=True):
+            pd.testing.assert_frame_equal(one, other)
 
 
 class TestRows:

@@ -227,6 +227,16 @@ class DetectMixin:
         groups: pd.Series | None = None,
     ) -> pd.DataFrame:
         """One row an alarm, by rows of the evidence; see `detect`."""
+        return pd.DataFrame(self._alarm_columns(evidence, alarms, labels, groups))
+
+    def _alarm_columns(
+        self,
+        evidence: RowEvidence,
+        alarms: Sequence[Alarm],
+        labels: pd.Index | None = None,
+        groups: pd.Series | None = None,
+    ) -> dict[str, Any]:
+        """The columns of `_alarm_table`."""
         starts = np.array([alarm.start for alarm in alarms], dtype=np.int64)
         ends = np.array([alarm.end for alarm in alarms], dtype=np.int64)
         scores = np.array([alarm.score for alarm in alarms], dtype=np.float64)
@@ -244,7 +254,7 @@ class DetectMixin:
             "channels": pd.Series([channel_shares(evidence, alarm, channels) for alarm in alarms], dtype=object),
             "p_value": self.alarm_finder_.tail.p_value(scores),
         }
-        return pd.DataFrame(columns)
+        return columns
 
     @of_one_fit
     def p_values(

@@ -188,10 +188,13 @@ class AlarmFinder:
         if follow:
             for begin, end in pairwise(borders):
                 for first in range(begin, end, self.step):
-                    known = np.concatenate([self.baseline, recent[max(begin, first - self.memory) : first]])
-                    raised = BASELINE_FACTOR * np.quantile(known, BASELINE_QUANTILE)
-                    levels[first : min(first + self.step, end)] = max(level, float(raised))
+                    raised = self.level_after(recent[max(begin, first - self.memory) : first])
+                    levels[first : min(first + self.step, end)] = max(level, raised)
         return levels
+
+    def level_after(self, recent: NDArray[np.float64]) -> float:
+        """Level that recent rows set, by their localised scores, (n_rows,), and those of the training rows."""
+        return float(BASELINE_FACTOR * np.quantile(np.concatenate([self.baseline, recent]), BASELINE_QUANTILE))
 
     def find(
         self, evidence: RowEvidence, borders: NDArray[np.intp], level: float, *, follow: bool, merge: int

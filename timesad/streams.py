@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,18 +12,22 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ._input import check_times, first_row, read_next_rows
+from ._input import ERROR, check_times, first_row, read_next_rows
 from ._one_fit import twin
 from .alarm_events import AlarmTracker, Event
-from .alarms import AlarmOptions
+from .alarms import AlarmFinder, AlarmOptions
 from .saving import save_detector
 from .scoring import RowEvidence
 from .torch_state import plain_torch
+from .windows import Series
 
 if TYPE_CHECKING:
     from ._base import BaseSeriesDetector
 
 __all__ = ["Stream"]
+
+ALL = slice(None)
+RESULTS = ("_scaled", "_known")  # attributes of a stream that are not stored
 
 
 class Stream:
@@ -82,6 +87,8 @@ class Stream:
         self._n_before = 0  # rows of the history
         self._n_provisional = 0  # rows whose score was given, provisional or final
         self._tracker: AlarmTracker | None = None  # since alarms were asked for
+        self._scaled: NDArray[np.float32] = np.empty((0, self._detector.n_features_in_), dtype=np.float32)
+        self._known = KnownLevels()
         if history is not None:
             self._first_row = first_row(history)
             self._add(history)
@@ -104,9 +111,19 @@ class Stream:
         times = self._labels()
         return frame if times is None else frame.set_axis(times)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """State for pickle, copy and `save`, without the results that follow from the rows held."""
+        return {name: value for name, value in vars(self).items() if name not in RESULTS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a state."""
+        self.__dict__.update(state)
+        self._scaled = np.empty((0, self._detector.n_features_in_), dtype=np.float32)
+        self._known = KnownLevels()
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the stream, with its detector, to a file that `timesad.load` reads; see `BaseSeriesDetector.save`."""
-        save_detector(self._detector, path, vars(self))
+        save_detector(self._detector, path, self.__getstate__())
 
     @classmethod
     def resumed(cls, detector: BaseSeriesDetector, state: dict[str, Any]) -> Stream:
@@ -209,7 +226,8 @@ class Stream:
         enough = len(self._values) >= self._detector.scorer_.settings.window_size
         scores, events = np.empty(0), None
         if wanted is not None:
-            tracker, finder = self._tracked(), self._detector.alarm_finder_
+            tracker = self._tracked()
+            finder = StreamFinder(**vars(self._detector.alarm_finder_), first_row=tracker.first_row, known=self._known)
             new = self._new_evidence(tracker.end) if enough else RowEvidence.empty()
             evidence = tracker.evidence.followed_by(new)
             found, self._tracker = tracker.events(
@@ -218,7 +236,7 @@ class Stream:
             events = self._event_table(evidence, tracker.first_row, found)
             scores = evidence.score[self._n_final - tracker.first_row :]
         elif enough:
-            scores = self._detector._score_rows(self._frame(), self._n_final - self._first_row)
+            scores = self._new_scores()
         table = self._scores(n_final, scores)
         if enough:
             self._n_final, self._n_provisional = n_final, self.n_rows
@@ -228,7 +246,8 @@ class Stream:
     def _add(self, rows: ArrayLike) -> None:
         """Hold the next rows, and their times if they have some."""
         values, index = read_next_rows(self._detector, rows, self._detector._fitted_parameters["missing"])
-        held = self._labels()
+        window_size = self._detector.scorer_.settings.window_size
+        held = self._labels(slice(-window_size, None))
         if len(self._values) and (held is None) != (index is None):
             have, had = ("no times", "have") if index is None else ("times", "have none")
             raise ValueError(
@@ -238,8 +257,7 @@ class Stream:
             index = index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index
             if held is not None:
                 index = self._like(index, held)
-            window_size = self._detector.scorer_.settings.window_size
-            known = index[:0] if held is None else held[-window_size:]
+            known = index[:0] if held is None else held
             joined = known.append(index)
             check_times(joined, np.array([0, len(joined)]), n_known=len(known), longest=window_size)
             self._time_type = str(index.dtype)
@@ -259,38 +277,42 @@ class Stream:
                 "with times of one kind."
             ) from error
 
-    def _labels(self) -> pd.Index | None:
-        """Times of the rows held."""
-        return None if self._times is None else pd.Index(self._times).astype(self._time_type)
+    def _labels(self, rows: slice | NDArray[np.intp] = ALL) -> pd.Index | None:
+        """Times of rows, counted from the first one held."""
+        return None if self._times is None else pd.Index(self._times[rows]).astype(self._time_type)
 
     def _with_times(self, alarms: pd.DataFrame) -> pd.DataFrame:
         """The table with the times of the first and the last row of each alarm."""
-        times = self._labels()
-        if times is not None:
+        if self._times is not None:
             place = alarms.columns.get_loc("end") + 1
-            for name, rows in (("end_time", alarms["end"] - 1), ("start_time", alarms["start"])):
-                found = pd.Series(times, index=self._numbers()).reindex(rows)  # none for rows no longer held
-                alarms.insert(place, name, found.array)
+            alarms.insert(place, "end_time", self._times_of(alarms["end"].to_numpy() - 1))
+            alarms.insert(place, "start_time", self._times_of(alarms["start"].to_numpy()))
         return alarms
+
+    def _times_of(self, numbers: NDArray[np.int64]) -> Any:
+        """Times of rows by row number; none for rows that are no longer held."""
+        held = numbers - self._first_row
+        times = self._labels(np.maximum(held, 0))
+        assert times is not None, "the rows have no times"
+        return times.where(held >= 0).array
 
     def _numbers(self) -> pd.RangeIndex:
         return pd.RangeIndex(self._first_row, self.n_rows)
 
     def _frame(self) -> pd.DataFrame:
         names = getattr(self._detector, "feature_names_in_", None)
-        return pd.DataFrame(self._values, index=self._numbers(), columns=names)
+        return pd.DataFrame(self._values, index=self._numbers(), columns=names, copy=False)
 
     def _scores(self, n_final: int, scores: NDArray[np.float64]) -> pd.DataFrame:
         """The scores that become final when `n_final` rows are, and the new ones, of those from `_n_final` on."""
         numbers = np.arange(self._n_final, self._n_final + len(scores))
-        found = pd.DataFrame(index=numbers if len(numbers) else pd.RangeIndex(0))
-        times = self._labels()
-        if times is not None:
-            found["time"] = times[numbers - self._first_row]
-        found["score"] = scores
-        found["anomaly"] = self._detector._label(scores).astype(bool) if len(scores) else np.empty(0, dtype=bool)
-        found["final"] = numbers < n_final
-        return found[(numbers < n_final) | (numbers >= self._n_provisional)]
+        anomaly = self._detector._label(scores).astype(bool) if len(scores) else np.empty(0, dtype=bool)
+        shown = (numbers < n_final) | (numbers >= self._n_provisional)
+        numbers = numbers[shown]
+        times = self._labels(numbers - self._first_row)
+        columns = {} if times is None else {"time": times}
+        columns |= {"score": scores[shown], "anomaly": anomaly[shown], "final": numbers < n_final}
+        return pd.DataFrame(columns, index=numbers if len(numbers) else pd.RangeIndex(0))
 
     def _tracked(self) -> AlarmTracker:
         """What follows the alarms. It begins anew where rows were forgotten that it has not got."""
@@ -299,24 +321,45 @@ class Stream:
             return AlarmTracker.begin(finder, self._first_row, self._n_final, self._n_before)
         return self._tracker
 
+    def _new_scores(self) -> NDArray[np.float64]:
+        """Scores of the rows held that are not final."""
+        scorer, device = self._detector.scorer_, self._detector._resolve_device()
+        n_before = self._n_final - self._first_row
+        n_far = scorer.n_far(n_before, self._first_row)
+        with plain_torch(device):
+            return scorer.score(self._series(), device, n_far)[n_before - n_far :]
+
     def _new_evidence(self, first: int) -> RowEvidence:
         """Evidence of the rows held from row number `first` on."""
-        detector = self._detector
-        series, device = detector._scaled_series(self._frame(), None), detector._resolve_device()
+        scorer, device = self._detector.scorer_, self._detector._resolve_device()
         n_before = first - self._first_row
-        n_far = detector.scorer_.n_far(n_before, self._first_row)
+        n_far = scorer.n_far(n_before, self._first_row)
         with plain_torch(device):
-            return detector.scorer_.evidence(series, device, n_far).part(n_before - n_far)
+            return scorer.evidence(self._series(), device, n_far).part(n_before - n_far)
+
+    def _series(self) -> Series:
+        """The rows held, scaled."""
+        if self._detector._fitted_parameters["missing"] != ERROR:  # later rows may change what is interpolated
+            return self._detector._scaled_series(self._frame(), None)
+        new = self._detector.scaling_(self._values[len(self._scaled) :])
+        self._scaled = np.concatenate([self._scaled, new])
+        return Series(self._scaled, np.array([0, len(self._scaled)]), None, self._first_row)
 
     def _event_table(self, evidence: RowEvidence, first: int, events: list[Event]) -> pd.DataFrame:
         """One row an event; the evidence begins at row number `first`."""
         held = [alarm._replace(start=max(alarm.start, first)).moved(-first) for *_, alarm in events]
-        table = self._detector._alarm_table(evidence, held)
-        table[["end", "peak"]] += first
-        table["start"] = np.array([alarm.start for *_, alarm in events], dtype=np.int64)
-        table.insert(0, "event", pd.Series([event for event, *_ in events], dtype=object))
-        table.insert(1, "alarm", np.array([number for _, number, _ in events], dtype=np.int64))
-        return self._with_times(table)
+        found = self._detector._alarm_columns(evidence, held)
+        starts = np.array([alarm.start for *_, alarm in events], dtype=np.int64)
+        ends = found.pop("end") + first
+        columns = {
+            "event": pd.Series([event for event, *_ in events], dtype=object),
+            "alarm": np.array([number for _, number, _ in events], dtype=np.int64),
+            "start": starts,
+            "end": ends,
+        }
+        if self._times is not None:
+            columns |= {"start_time": self._times_of(starts), "end_time": self._times_of(ends - 1)}
+        return pd.DataFrame(columns | found | {"peak": found["peak"] + first, "start": starts})
 
     def _forget(self) -> None:
         """Drop the oldest rows beyond the memory, in whole steps of the grid."""
@@ -325,5 +368,75 @@ class Stream:
         surplus -= (self._first_row + surplus) % grid
         if surplus > 0:
             self._values = self._values[surplus:].copy()
+            self._scaled = self._scaled[surplus:].copy()
             self._times = None if self._times is None else self._times[surplus:].copy()
             self._first_row += surplus
+
+
+class KnownLevels:
+    """The last levels of a stream before their minimum, by the rows that they follow."""
+
+    def __init__(self) -> None:
+        self._first_row = 0
+        self._recent: NDArray[np.float64] = np.empty(0)
+        self._raised: dict[tuple[int, int], float] = {}
+
+    def update(
+        self, finder: AlarmFinder, recent: NDArray[np.float64], first_row: int, blocks: list[tuple[int, int]]
+    ) -> list[float]:
+        """Level of each block that rows `begin` to before `end` of `recent` set, without its minimum.
+
+        Parameters
+        ----------
+        finder : AlarmFinder
+            The same in each call.
+        recent : ndarray of shape (n_rows,)
+            Localised scores of the rows.
+        first_row : int
+            Row number of the first of them.
+        blocks : list of tuple of int
+            `begin` and `end` of each block.
+        """
+        # Rows that are not those of the last call count as changed.
+        changed = np.ones(len(recent), dtype=bool)
+        n_gone = first_row - self._first_row
+        if n_gone >= 0:
+            old = self._recent[n_gone:][: len(recent)]
+            changed[: len(old)] = old != recent[: len(old)]
+        n_changed = np.concatenate([[0], changed.cumsum()])
+        raised = {}
+        for begin, end in blocks:
+            key = first_row + begin, first_row + end
+            known = self._raised.get(key) if n_changed[begin] == n_changed[end] else None
+            if known is None:
+                known = finder.level_after(recent[begin:end])
+            raised[key] = known
+        self._first_row, self._recent, self._raised = first_row, recent, raised
+        return list(raised.values())
+
+
+@dataclass(frozen=True)
+class StreamFinder(AlarmFinder):
+    """A finder for one series that keeps its levels, and computes those whose rows have changed.
+
+    Parameters
+    ----------
+    first_row : int
+        Row number of the first row of the evidence.
+    known : KnownLevels
+        Those of the update before.
+    """
+
+    first_row: int
+    known: KnownLevels
+
+    def levels(
+        self, recent: NDArray[np.float64], borders: NDArray[np.intp], level: float, *, follow: bool
+    ) -> NDArray[np.float64]:
+        """Level of each row; see `AlarmFinder.levels`, which gives the same."""
+        if not follow:
+            return super().levels(recent, borders, level, follow=False)
+        starts = range(0, len(recent), self.step)
+        blocks = [(max(0, first - self.memory), first) for first in starts]
+        raised = np.maximum(level, self.known.update(self, recent, self.first_row, blocks))
+        return np.repeat(raised, self.step)[: len(recent)]
