@@ -17,6 +17,7 @@ from timesad.saving import FORMAT
 
 FOLDER = Path(__file__).parent
 SMALL = {"window_size": 16, "n_layers": 1, "model_size": 4, "max_epochs": 2, "random_state": 0, "smoothing": 4}
+SMALL |= {"batch_size": 64, "learning_rate": 2e-3}  # the defaults when the files of format 1 were written
 
 
 def series():
