@@ -27,7 +27,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
-from math import cos, radians, sin
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -87,19 +86,9 @@ OUR_COLOUR, PEER_COLOUR = "#D55E00", "#7A7A7A"
 PANEL_SIZE = (9.0, 5.4)  # inches
 FONT_SIZE, LABEL_SIZE = 9, 8  # points
 MARKER_SIZE = 6  # points
-LABEL_DISTANCES = (6, 13, 21, 30, 40, 52)  # points between a marker and its label
-LABEL_ANGLES = (0, 180, 90, 270, 30, 330, 150, 210, 60, 300, 120, 240)  # degrees, the preferred first
-LEADER_DISTANCE = 12  # points, from which on a line joins label and marker
-LEADER_STEPS = 8
-SWEEPS = 3
-LABEL_WEIGHT = 5.0  # of an overlap with a label or a marker, relative to one with the frontier
-LEADER_WEIGHT = 25.0  # of a line between label and marker that crosses a label, another marker or another such line
-BORDER_WEIGHT = 50.0
-FAR_WEIGHT = 0.8  # square points, of a point of distance
-COST_DIGITS = 6
+LABEL_GAP = 1 / 30  # between two labels, as a share of the axis
+LABEL_PLACE = 1.03  # of the panel's width
 MARGIN = 1.6  # factor between the outermost points and the border, on the axis of seconds
-
-Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
 # Methods
@@ -549,106 +538,26 @@ def page_text(page: Page, name: str, images: str) -> str:
 # The picture
 
 
-def overlap(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """Area that each box shares with the others together, (n_boxes,)."""
-    one, other = boxes[:, None], others[None]  # (box, other, side)
-    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
-    shared: FloatArray = np.clip(sides, 0.0, None).prod(axis=-1).sum(axis=1)
-    return shared
+def spread(values: Sequence[float], gap: float, top: float) -> list[float]:
+    """Move increasing values apart, to at least so far from each other, at most up to the top."""
+    places: list[float] = []
+    for value in values:
+        places.append(max(value, places[-1] + gap) if places else value)
+    for index in reversed(range(len(places))):
+        places[index] = min(places[index], top - gap * (len(places) - 1 - index))
+    return places
 
 
-def box_array(boxes: Sequence[Box]) -> FloatArray:
-    """Return boxes as an array, (n_boxes, 4)."""
-    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
-
-
-def label_box(marker: tuple[float, float], size: tuple[float, float], distance: float, angle: float) -> Box:
-    """Box of a label whose nearest side or corner lies in this direction from its marker."""
-    across, up = cos(radians(angle)), sin(radians(angle))
-    left = marker[0] + distance * across - size[0] * (1 - across) / 2
-    bottom = marker[1] + distance * up - size[1] * (1 - up) / 2
-    return left, bottom, left + size[0], bottom + size[1]
-
-
-def nearest_place(marker: tuple[float, float], box: Box) -> tuple[float, float]:
-    """Point of a box nearest to its marker."""
-    return min(max(marker[0], box[0]), box[2]), min(max(marker[1], box[1]), box[3])
-
-
-def leader_boxes(marker: tuple[float, float], box: Box) -> list[Box]:
-    """Small boxes along the line between a marker and its label, without its ends."""
-    end = nearest_place(marker, box)
-    shares = np.linspace(0.2, 0.9, LEADER_STEPS)
-    places = [(marker[0] + share * (end[0] - marker[0]), marker[1] + share * (end[1] - marker[1])) for share in shares]
-    return [(x - 1, y - 1, x + 1, y + 1) for x, y in places]
-
-
-def place_labels(
-    markers: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], lines: Sequence[Box], border: Box
-) -> list[tuple[Box, bool]]:
-    """Choose a place for each label where it covers least: one after the other, and again beside those of the others.
-
-    Parameters
-    ----------
-    markers : sequence of (x, y)
-        In points, as all lengths.
-    sizes : sequence of (width, height)
-        Of the labels.
-    lines : sequence of Box
-        Segments of the frontier.
-    border : Box
-        Of the panel.
-
-    Returns
-    -------
-    list of (Box, bool)
-        Place of each label, and whether a line joins it with its marker.
-    """
-    half = MARKER_SIZE / 2 + 1
-    marker_boxes = [(x - half, y - half, x + half, y + half) for x, y in markers]
-    frontier_boxes, panel = box_array(lines), box_array([border])
-    directions = [(distance, angle) for distance in LABEL_DISTANCES for angle in LABEL_ANGLES]
-    distances = np.array([distance for distance, _ in directions])
-    chosen: dict[int, tuple[Box, list[Box]]] = {}
-    for _ in range(SWEEPS):
-        for index, (marker, size) in enumerate(zip(markers, sizes, strict=True)):
-            others = [place for other, place in chosen.items() if other != index]
-            taken, leaders = [box for box, _ in others], [part for _, parts in others for part in parts]
-            crossed = box_array(taken + leaders + marker_boxes[:index] + marker_boxes[index + 1 :])
-            choices = [label_box(marker, size, distance, angle) for distance, angle in directions]
-            parts = [
-                leader_boxes(marker, box) if distance >= LEADER_DISTANCE else []
-                for box, distance in zip(choices, distances, strict=True)
-            ]
-            boxes = box_array(choices)
-            cost = BORDER_WEIGHT * (size[0] * size[1] - overlap(boxes, panel)) + FAR_WEIGHT * distances
-            cost += LABEL_WEIGHT * overlap(boxes, box_array(taken + marker_boxes + leaders))
-            cost += LEADER_WEIGHT * np.array([overlap(box_array(line), crossed).sum() for line in parts])
-            cost += overlap(boxes, frontier_boxes)
-            best = int(np.argmin(cost.round(COST_DIGITS)))  # of equal ones the preferred
-            chosen[index] = choices[best], parts[best]
-    return [(box, bool(line)) for box, line in chosen.values()]
-
-
-def draw_panel(axes: Any, points: Sequence[Point], renderer: Any) -> None:
+def draw_panel(axes: Any, points: Sequence[Point]) -> None:
     """Draw points, labels and the frontier; the axes have their limits and scale."""
     best = frontier(points)
     for point in points:
         colour = point_colour(point)
-        axes.plot(
-            point.seconds,
-            point.quality,
-            "o",
-            ms=MARKER_SIZE,
-            mec=colour,
-            mfc=colour if point in best else "none",
-            zorder=3,
-        )
+        face = colour if point in best else "none"
+        axes.plot(point.seconds, point.quality, "o", ms=MARKER_SIZE, mec=colour, mfc=face, zorder=3)
     corners = step_corners(best, axes.get_xlim()[1])
     axes.plot([x for x, _ in corners], [y for _, y in corners], color=PEER_COLOUR, lw=1.0, zorder=1)
-    draw_labels(
-        axes, sorted(points, key=lambda point: (not point.ours, point not in best, point.seconds)), corners, renderer
-    )
+    draw_labels(axes, points)
 
 
 def step_corners(best: Sequence[Point], right: float) -> list[tuple[float, float]]:
@@ -659,51 +568,22 @@ def step_corners(best: Sequence[Point], right: float) -> list[tuple[float, float
     return corners + [(right, point.quality) for point in best[-1:]]
 
 
-def draw_labels(axes: Any, points: Sequence[Point], corners: Sequence[tuple[float, float]], renderer: Any) -> None:
-    """Write the name beside each point, the first points with the first choice of places."""
-    scale = axes.figure.dpi / 72  # pixels of a point of length
-    sizes = []
-    for point in points:
-        text = axes.text(0, 0, label_text(point), **label_style(point))
-        extent = text.get_window_extent(renderer)
-        text.remove()
-        sizes.append((extent.width / scale + 2, extent.height / scale + 1))
-    markers = in_points(axes, [(point.seconds, point.quality) for point in points])
-    lines = [
-        (min(x, next_x) - 1, min(y, next_y) - 1, max(x, next_x) + 1, max(y, next_y) + 1)
-        for (x, y), (next_x, next_y) in pairwise(in_points(axes, corners))
-    ]
-    panel = axes.get_window_extent(renderer)
-    border = (panel.x0 / scale, panel.y0 / scale, panel.x1 / scale, panel.y1 / scale)
-    for point, marker, (box, has_leader) in zip(
-        points, markers, place_labels(markers, sizes, lines, border), strict=True
-    ):
-        middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        common = {"xy": (point.seconds, point.quality), "textcoords": "offset points"}
+def draw_labels(axes: Any, points: Sequence[Point]) -> None:
+    """Write the names beside the panel in the order of quality; a line joins each with its point."""
+    points = sorted(points, key=lambda point: point.quality)
+    top = axes.get_ylim()[1]
+    heights = spread([point.quality for point in points], top * LABEL_GAP, top)
+    for point, height in zip(points, heights, strict=True):
         axes.annotate(
-            label_text(point), xytext=offset(marker, middle), ha="center", va="center", **common, **label_style(point)
+            label_text(point),
+            xy=(point.seconds, point.quality),
+            xytext=(LABEL_PLACE, height),
+            textcoords=("axes fraction", "data"),
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": point_colour(point), "lw": 0.4, "alpha": 0.6, "shrinkB": 3},
+            **label_style(point),
         )
-        if has_leader:
-            arrow = {
-                "arrowstyle": "-",
-                "color": point_colour(point),
-                "lw": 0.6,
-                "shrinkA": 0,
-                "shrinkB": MARKER_SIZE / 2,
-            }
-            axes.annotate("", xytext=offset(marker, nearest_place(marker, box)), arrowprops=arrow, **common)
-
-
-def in_points(axes: Any, places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return places of the data as points of length from the figure's lower left corner."""
-    scale = axes.figure.dpi / 72
-    pixels = axes.transData.transform(np.reshape(places, (-1, 2))) / scale
-    return [(float(x), float(y)) for x, y in pixels]
-
-
-def offset(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:
-    """Return the way from start to end."""
-    return end[0] - start[0], end[1] - start[1]
 
 
 def point_colour(point: Point) -> str:
@@ -724,7 +604,7 @@ def label_style(point: Point) -> dict[str, Any]:
 def picture(page: Page, size: tuple[int, int]) -> Figure:
     """Draw a panel for each protocol; the ground is transparent."""
     figure = Figure(figsize=(PANEL_SIZE[0], PANEL_SIZE[1] * len(PROTOCOLS)), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)
     by_protocol = {protocol: page.points(size, protocol) for protocol in PROTOCOLS}
     seconds = [point.seconds for points in by_protocol.values() for point in points]
     panels = figure.subplots(len(PROTOCOLS), 1, sharex=True)
@@ -753,10 +633,8 @@ def picture(page: Page, size: tuple[int, int]) -> Figure:
         f"seconds to fit {size[0]:,} rows and to score {size[0]:,} others", color=PEER_COLOUR, fontsize=FONT_SIZE
     )
     figure.patch.set_visible(False)
-    canvas.draw()  # lays the panels out: labels are placed in points
-    figure.set_layout_engine("none")
     for axes, points in zip(panels, by_protocol.values(), strict=True):
-        draw_panel(axes, points, canvas.get_renderer())
+        draw_panel(axes, points)
     return figure
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from benchmarks import frontier as command
 from benchmarks.cell_table import write_csv
@@ -20,19 +21,17 @@ from benchmarks.frontier import (
     Point,
     Round,
     best_within,
-    box_array,
     budget_sentence,
     contenders,
     frontier,
     label_of,
-    overlap,
     page_text,
     picture,
-    place_labels,
     qualities,
     read_rounds,
     run_rounds,
     size_table,
+    spread,
     step_corners,
     table_records,
     times_text,
@@ -102,19 +101,12 @@ class TestBudget:
 
 
 class TestLabels:
-    def test_of_crowded_points_do_not_overlap(self):
-        markers = [(100.0 + 9 * (i % 3), 100.0 + 9 * (i // 3)) for i in range(9)]
-        boxes = [box for box, _ in place_labels(markers, [(60.0, 9.0)] * 9, [], (0.0, 0.0, 300.0, 200.0))]
-        assert overlap(box_array(boxes), box_array(boxes)) == pytest.approx(60 * 9), "each with itself alone"
-        assert all(box[0] >= 0 and box[1] >= 0 and box[2] <= 300 and box[3] <= 200 for box in boxes)
+    def test_far_apart_stay_where_they_are(self):
+        assert spread([0.1, 0.5, 0.9], gap=0.2, top=1.0) == [0.1, 0.5, 0.9]
 
-    def test_alone_is_to_the_right_unless_the_border_is_there(self):
-        border = (0.0, 0.0, 100.0, 50.0)
-        [(box, has_leader)] = place_labels([(10.0, 25.0)], [(40.0, 9.0)], [], border)
-        assert box[0] > 10.0
-        assert not has_leader
-        [(box, _)] = place_labels([(95.0, 25.0)], [(40.0, 9.0)], [], border)
-        assert box[2] < 95.0
+    def test_of_crowded_points_are_moved_apart_below_the_top(self):
+        assert spread([0.0, 0.0, 0.125], gap=0.25, top=1.0) == [0.0, 0.25, 0.5]
+        assert spread([0.75, 1.0, 1.0], gap=0.25, top=1.0) == [0.5, 0.75, 1.0]
 
 
 class TestTimes:
@@ -245,11 +237,12 @@ def test_page_has_a_section_for_each_size_and_says_what_it_rests_on(page):
 def test_picture_has_a_panel_for_each_protocol_and_a_label_for_each_point(page):
     figure = picture(page, SIZE)
     canvas = FigureCanvasAgg(figure)
+    canvas.draw()
     assert [axes.get_ylabel() for axes in figure.axes] == [f"mean VUS-PR, {protocol}" for protocol in PROTOCOLS]
     for axes, protocol in zip(figure.axes, PROTOCOLS, strict=True):
         labels = [text for text in axes.texts if text.get_text()]
         assert {text.get_text().removesuffix(" *") for text in labels} == set(_labels(page.points(SIZE, protocol)))
-        boxes = [text.get_window_extent(canvas.get_renderer()) for text in labels]
+        boxes = [Text.get_window_extent(text, canvas.get_renderer()) for text in labels]
         assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
