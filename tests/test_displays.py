@@ -34,7 +34,15 @@ from timesad.training import MinimaxNet
 
 mpl = pytest.importorskip("matplotlib", reason="displays need the extra timesad[plots]")
 WINDOW = 16
-QUICK = {"window_size": WINDOW, "n_layers": 2, "model_size": 8, "n_heads": 2, "max_epochs": 1, "random_state": 0}
+QUICK = {
+    "window_size": WINDOW,
+    "n_layers": 2,
+    "model_size": 8,
+    "n_heads": 2,
+    "max_epochs": 1,
+    "batch_size": 64,
+    "random_state": 0,
+}
 
 
 @pytest.fixture(autouse=True)
