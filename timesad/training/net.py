@@ -146,7 +146,7 @@ def one_cycle(peak: float, n_steps: int) -> LRScheduler:
         step_every="batch",
         event_name=None,  # the history has epochs, no batches
         max_lr=peak,
-        total_steps=n_steps + 1,  # the scheduler also steps after the last
+        total_steps=max(n_steps + 1, 5),  # the scheduler also steps after the last; with 4 in all it divides by 0
         pct_start=RISE,
         div_factor=START_DIVISOR,
         final_div_factor=END_DIVISOR,
