@@ -83,7 +83,6 @@ def with_weight(detector: Any, discrepancy_weight: float | str) -> Any:
     return detector
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step")  # as no step of Adam is taken
 @WEIGHTS
 def test_the_host_reads_no_result_within_an_epoch(make_network_detector, X, discrepancy_weight):
     """Adam reads its number of steps on the host, which is no wait, so its update is left out."""

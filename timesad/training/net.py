@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
 from skorch.utils import noop
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import RandomSampler
 
 from ..accelerator import Recorded, repeatable_convolutions, send
@@ -136,22 +135,39 @@ def adam_settings(device: torch.device) -> dict[str, bool]:
     return {"capturable": device.type == "cuda", "fused": device.type == "cpu"}
 
 
-def one_cycle(peak: float, n_steps: int) -> LRScheduler:
+class OneCycle(Callback):
     """The step size of each step: up to the peak in the first quarter, then down to nearly 0, along two cosines.
 
     Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates", 2019.
     """
-    return LRScheduler(
-        policy=OneCycleLR,
-        step_every="batch",
-        event_name=None,  # the history has epochs, no batches
-        max_lr=peak,
-        total_steps=max(n_steps + 1, 5),  # the scheduler also steps after the last; with 4 in all it divides by 0
-        pct_start=RISE,
-        div_factor=START_DIVISOR,
-        final_div_factor=END_DIVISOR,
-        cycle_momentum=False,
-    )
+
+    def __init__(self, peak: float, n_steps: int) -> None:
+        self.peak = peak
+        self.n_steps = n_steps
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Begin the cycle."""
+        self.step_ = 0
+
+    def on_batch_begin(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
+        """Set the step size."""
+        if training:
+            size = self.size(self.step_)
+            for group in net.optimizer_.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(size)
+                else:
+                    group["lr"] = size
+            self.step_ += 1
+
+    def size(self, step: int) -> float:
+        """Size of a step, counted from 0."""
+        top = max(RISE * (self.n_steps + 1) - 1, 0.0)
+        first, last = self.peak / START_DIVISOR, self.peak / START_DIVISOR / END_DIVISOR
+        begin, end, share = (
+            (first, self.peak, step / top) if step < top else (self.peak, last, (step - top) / (self.n_steps - top))
+        )
+        return end + (begin - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 @dataclass(frozen=True)
@@ -167,7 +183,7 @@ class TrainingSettings:
     batch_size : int, default=16
         Windows in a step.
     learning_rate : float, default=5e-3
-        Largest step size of Adam; see `one_cycle`.
+        Largest step size of Adam; see `OneCycle`.
     validation_fraction : float, default=0.2
         Share of each series' last rows that are held out to choose the epoch, in [0, 1). They lie one window after the
         rows trained on.
@@ -283,7 +299,7 @@ def prepare_training(
     valid = WindowSet(series.values, late, size).thinned(settings.epoch_size) if len(late) else None
     epoch_size = min(settings.epoch_size, len(train))
     n_steps = settings.max_epochs * math.ceil(epoch_size / settings.batch_size)
-    callbacks: list[tuple[str, Callback]] = [("one_cycle", one_cycle(settings.learning_rate, n_steps))]
+    callbacks: list[tuple[str, Callback]] = [("one_cycle", OneCycle(settings.learning_rate, n_steps))]
     if valid is not None:
         # The patience has no end: this callback keeps the best weights.
         best = EarlyStopping(monitor=MONITOR, patience=settings.max_epochs + 1, sink=noop, load_best=True)
