@@ -60,7 +60,7 @@ def table_row(n_rows: int, n_channels: int, seconds: dict[str, list[float]] | No
     return [*size, *(f"{one:.3g}" for one in (search, network, both)), f"{search / network:.2f}", f"{per_value:.2f}"]
 
 
-def page(command: str, machine: str, repeats: int, rows: Sequence[Sequence[str]]) -> str:
+def page(command: str, machine: str, repeats: int, max_values: int, rows: Sequence[Sequence[str]]) -> str:
     """The page."""
     names = [
         "rows",
@@ -74,7 +74,7 @@ def page(command: str, machine: str, repeats: int, rows: Sequence[Sequence[str]]
     return (
         f"# The search for nearest windows\n\n- Made by `{command}`.\n- Machine: {machine}.\n- Seconds to score "
         f"new rows, median of {repeats}, by `{SEARCH}` (search), `{NETWORK}` (network) and `{BOTH}` (both), fitted on "
-        f"{FIT_ROWS:,} rows with their defaults.\n- Sizes of more than {MAX_VALUES:,} values are left out "
+        f"{FIT_ROWS:,} rows with their defaults.\n- Sizes of more than {max_values:,} values are left out "
         f"({ABSENT}).\n\n{markdown_table(names, rows)}\n"
     )
 
@@ -103,7 +103,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows.append(table_row(n_rows, n_channels, seconds))
             print(*rows[-1], flush=True)
             text = page(
-                command_text("benchmarks.search", arguments), machine_sentence(options.device), options.repeats, rows
+                command_text("benchmarks.search", arguments),
+                machine_sentence(options.device),
+                options.repeats,
+                options.max_values,
+                rows,
             )
             path.write_text(text, encoding="utf-8")
     print(path)

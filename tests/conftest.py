@@ -67,7 +67,6 @@ TINY = {
     "n_heads": 2,
     "smoothing": 2,
     "max_epochs": 2,
-    "batch_size": 64,
     "random_state": 0,
 }
 

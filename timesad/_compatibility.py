@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from inspect import signature
 from typing import Any, NoReturn
 
 from .exceptions import IncompatiblePickleError
 
-__all__ = ["check_layout", "explain_removed_parameters", "mark_layout", "raise_incompatible"]
+__all__ = ["check_layout", "explain_removed_parameters", "mark_layout", "raise_incompatible", "refusal"]
 
 LAYOUT = 5  # of the fitted state; raise it when a pickle of an earlier version can no longer score
 LAYOUT_KEY = "_timesad_layout"
@@ -56,6 +57,17 @@ def check_layout(detector_class: type, state: dict[str, Any]) -> dict[str, Any]:
     if layout != LAYOUT:
         raise_incompatible(detector_class.__name__, layout)
     return {name: value for name, value in state.items() if name != LAYOUT_KEY}
+
+
+def refusal(module: str, name: str) -> Callable[[str], NoReturn]:
+    """The ``__getattr__`` of a module that is gone and that every pickle of version 0.1 imports for this name."""
+
+    def __getattr__(attribute: str) -> NoReturn:
+        if attribute == name:
+            raise_incompatible("a fitted detector", None)
+        raise AttributeError(f"module {module!r} has no attribute {attribute!r}")
+
+    return __getattr__
 
 
 def raise_incompatible(name: str, layout: int | None) -> NoReturn:

@@ -1,13 +1,5 @@
 """Refuses detectors that version 0.1 fitted and pickled: their pickles import this module first."""
 
-from __future__ import annotations
+from ._compatibility import refusal
 
-from typing import Any
-
-
-def __getattr__(name: str) -> Any:
-    from ._compatibility import raise_incompatible
-
-    if name == "PositionCalibration":  # in every fitted detector of version 0.1
-        raise_incompatible("a fitted detector", None)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = refusal(__name__, "PositionCalibration")

@@ -87,8 +87,7 @@ class Stream:
         self._n_before = 0  # rows of the history
         self._n_provisional = 0  # rows whose score was given, provisional or final
         self._tracker: AlarmTracker | None = None  # since alarms were asked for
-        self._scaled: NDArray[np.float32] = np.empty((0, self._detector.n_features_in_), dtype=np.float32)
-        self._known = KnownLevels()
+        self._compute_anew()
         if history is not None:
             self._first_row = first_row(history)
             self._add(history)
@@ -118,7 +117,11 @@ class Stream:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a state."""
         self.__dict__.update(state)
-        self._scaled = np.empty((0, self._detector.n_features_in_), dtype=np.float32)
+        self._compute_anew()
+
+    def _compute_anew(self) -> None:
+        """Begin without the results that follow from the rows held."""
+        self._scaled: NDArray[np.float32] = np.empty((0, self._detector.n_features_in_), dtype=np.float32)
         self._known = KnownLevels()
 
     def save(self, path: str | os.PathLike[str]) -> None:

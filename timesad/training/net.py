@@ -22,7 +22,7 @@ from ..exceptions import TrainingError, TrainingWarning, warn
 from ..nn.networks import ReconstructionNetwork
 from ..torch_state import Building
 from ..windows import Series, WindowSet, chronological_split
-from .callbacks import ProgressBar
+from .callbacks import OneCycle, ProgressBar
 from .objective import MinimaxObjective, Phase
 
 __all__ = ["MinimaxNet", "TrainingSettings", "adam_settings", "train_network"]
@@ -30,8 +30,6 @@ __all__ = ["MinimaxNet", "TrainingSettings", "adam_settings", "train_network"]
 MONITOR = "valid_reconstruction"
 WORTHLESS = 4.0  # times the error of a window's mean; at most 1.3 on real series, above 13 after divergence
 SMALLEST_ERROR = 0.05  # squared standard deviations of the training series; a calm window has no smaller one at first
-RISE = 0.25  # share of the steps while the step size grows
-START_DIVISOR, END_DIVISOR = 10.0, 100.0  # the first step size is a tenth of the largest, the last a thousandth
 MEAN_WINDOWS = 256  # evenly spaced windows, at most, for the error of their means
 
 
@@ -133,41 +131,6 @@ class MinimaxNet(NeuralNet):
 def adam_settings(device: torch.device) -> dict[str, bool]:
     """Settings of Adam: recordable by CUDA graphs, and on a processor one pass over each weight."""
     return {"capturable": device.type == "cuda", "fused": device.type == "cpu"}
-
-
-class OneCycle(Callback):
-    """The step size of each step: up to the peak in the first quarter, then down to nearly 0, along two cosines.
-
-    Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates", 2019.
-    """
-
-    def __init__(self, peak: float, n_steps: int) -> None:
-        self.peak = peak
-        self.n_steps = n_steps
-
-    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Begin the cycle."""
-        self.step_ = 0
-
-    def on_batch_begin(self, net: NeuralNet, batch: Any = None, training: bool = False, **kwargs: Any) -> None:
-        """Set the step size."""
-        if training:
-            size = self.size(self.step_)
-            for group in net.optimizer_.param_groups:
-                if isinstance(group["lr"], Tensor):
-                    group["lr"].fill_(size)
-                else:
-                    group["lr"] = size
-            self.step_ += 1
-
-    def size(self, step: int) -> float:
-        """Size of a step, counted from 0."""
-        top = max(RISE * (self.n_steps + 1) - 1, 0.0)
-        first, last = self.peak / START_DIVISOR, self.peak / START_DIVISOR / END_DIVISOR
-        begin, end, share = (
-            (first, self.peak, step / top) if step < top else (self.peak, last, (step - top) / (self.n_steps - top))
-        )
-        return end + (begin - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 @dataclass(frozen=True)
