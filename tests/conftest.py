@@ -67,6 +67,7 @@ TINY = {
     "n_heads": 2,
     "smoothing": 2,
     "max_epochs": 2,
+    "batch_size": 64,
     "random_state": 0,
 }
 

@@ -222,9 +222,10 @@ class TestTrainingRows:
         assert ((alarms["start"] < 2020) & (alarms["end"] > 2000)).any()
         assert list(alarms.columns) == COLUMNS
 
-    def test_network_errors_of_trained_rows_count_as_those_of_held_out_rows(self, fitted_network):
+    def test_network_errors_of_trained_rows_count_as_those_of_held_out_rows(self, make_network_detector, waves):
         """Errors of the others are multiplied by at least 1; what has become typical is then larger, too."""
-        evidence, scores = fitted_network.training_evidence_, fitted_network.decision_scores_
+        detector = make_network_detector(batch_size=16).fit(waves)
+        evidence, scores = detector.training_evidence_, detector.decision_scores_
         held_out = slice(192, 240)  # the last fifth
         assert (evidence.score >= scores - 1e-9).mean() > 0.8
         assert (evidence.score[held_out][30:] <= scores[held_out][30:] + 1e-6).all()
