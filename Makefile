@@ -12,7 +12,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 OLDEST_BIN := .venv-oldest/bin
 OLDEST_READY := .venv-oldest/.ready
-COMPILED := setup.py $(wildcard timesad/nn/maps/*.[ch])
+COMPILED := setup.py $(wildcard timesad/c_code/*.[ch])
 
 # One thread per process: the workers use all cores, and further threads would slow them down.
 test test-all test-oldest docs: export OMP_NUM_THREADS = 1
@@ -76,5 +76,5 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache build timesad.egg-info timesad/nn/maps/*.so
+	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache build timesad.egg-info timesad/c_code/*.so
 	rm -rf docs/_build docs/api docs/gallery

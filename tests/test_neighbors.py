@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import timesad.neighbors
+from timesad import c_code, nearest
 from timesad.calibration import TailCalibration, smooth
 from timesad.earlier_windows import EarlierWindows
 from timesad.local_evidence import local_columns
@@ -209,12 +209,13 @@ class TestDistances:
         for distance in distances(training, shifted):
             np.testing.assert_allclose(distance, 1.0, rtol=1e-4)
 
-    def test_search_batches_change_nothing_but_rounding(self, train, new, monkeypatch):
+    def test_search_batches_and_c_code_change_nothing_but_rounding(self, train, new, monkeypatch):
         series = series_of(train)
         training = fit_training(series, 200)
         expected = [past_distances(training, series_of(new)), *self_join(training, series)]
-        monkeypatch.setattr(timesad.neighbors, "SEARCH_BATCH", 7)
-        monkeypatch.setattr(timesad.neighbors, "EARLIER_BLOCK", 3)
+        monkeypatch.setattr(c_code, "LANES", [])
+        monkeypatch.setattr(nearest, "BATCH", 7)
+        monkeypatch.setattr(nearest, "WHOLE", 64)
         found = [past_distances(training, series_of(new)), *self_join(training, series)]
         np.testing.assert_allclose(np.concatenate([*sum(found, ())]), np.concatenate([*sum(expected, ())]), rtol=1e-5)
 

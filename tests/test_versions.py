@@ -13,8 +13,7 @@ import pytest
 import torch
 
 import timesad
-from timesad import _versions
-from timesad.nn.maps import compiled
+from timesad import _versions, c_code
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PYPROJECT = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
@@ -49,7 +48,7 @@ def test_report_has_versions_threads_and_back_ends(shown) -> None:
     assert {name: shown[name] for name in _versions.REQUIRED} == {name: version(name) for name in _versions.REQUIRED}
     assert shown["threads"] == f"{torch.get_num_threads()} of torch"
     assert shown["cpu"] == torch.backends.cpu.get_cpu_capability()
-    assert shown["attention"].startswith("C code" if compiled.usable(torch.zeros(1)) else "torch's operations: ")
+    assert shown["attention"].startswith("C code" if c_code.usable(torch.zeros(1)) else "torch's operations: ")
 
 
 def test_missing_package_is_a_line_of_the_report(monkeypatch, capsys) -> None:
@@ -68,9 +67,9 @@ class TestReasonForAttentionWithoutC:
     @pytest.fixture
     def reported(self, monkeypatch):
         def search() -> str:
-            lanes, obstacle = compiled._find()
-            monkeypatch.setattr(compiled, "LANES", lanes)
-            monkeypatch.setattr(compiled, "OBSTACLE", obstacle)
+            lanes, obstacle = c_code._find()
+            monkeypatch.setattr(c_code, "LANES", lanes)
+            monkeypatch.setattr(c_code, "OBSTACLE", obstacle)
             return _versions._attention()
 
         return search
@@ -79,8 +78,8 @@ class TestReasonForAttentionWithoutC:
     def code(self, monkeypatch) -> SimpleNamespace:
         """C code that can be loaded and used, for these tests on any machine."""
         code = SimpleNamespace(lanes=lambda: [8], has_threads=lambda: True)
-        monkeypatch.setitem(sys.modules, "timesad.nn.maps._compiled", code)
-        monkeypatch.setattr(compiled, "_compiled", code, raising=False)
+        monkeypatch.setitem(sys.modules, "timesad.c_code._code", code)
+        monkeypatch.setattr(c_code, "code", code, raising=False)
         return code
 
     def test_none_if_it_is_in_use(self, reported, code) -> None:
@@ -92,14 +91,14 @@ class TestReasonForAttentionWithoutC:
         assert ("TIMESAD_NO_C is set" in reported()) == is_off
 
     def test_built_without_it(self, reported, monkeypatch) -> None:
-        monkeypatch.setitem(sys.modules, "timesad.nn.maps._compiled", None)  # its import raises ModuleNotFoundError
+        monkeypatch.setitem(sys.modules, "timesad.c_code._code", None)  # its import raises ModuleNotFoundError
         assert "built without C code" in reported()
 
     def test_built_but_does_not_load(self, reported, monkeypatch) -> None:
         def fail(name: str) -> None:
             raise ImportError("undefined symbol: expf", name=name)
 
-        monkeypatch.setattr(compiled.importlib, "import_module", fail)
+        monkeypatch.setattr(c_code.importlib, "import_module", fail)
         assert "cannot be loaded (undefined symbol: expf)" in reported()
 
     def test_processor_without_its_instructions(self, reported, code) -> None:

@@ -236,6 +236,20 @@ class TestOverlapAverage:
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
         assert found.dtype == np.float32
 
+    @pytest.mark.parametrize("stride", [1, 2, 4, 5, 8])
+    def test_rounding_does_not_depend_on_the_batches(self, stride):
+        """The last window is moved where the stride does not divide the rows: its step differs."""
+        starts = window_starts([0, 403], 8, stride)
+        values = np.random.default_rng(stride).normal(size=(len(starts), 8, 2)).astype(np.float32)
+        found = []
+        for batch_size in (1, 3, 9, 64, len(starts)):
+            average = OverlapAverage(403, 2)
+            for begin in range(0, len(starts), batch_size):
+                average.add(starts[begin : begin + batch_size], values[begin : begin + batch_size])
+            found.append(average.average())
+        for other in found[1:]:
+            np.testing.assert_array_equal(other, found[0])
+
     def test_a_window_may_come_twice(self):
         average = OverlapAverage(2, 1)
         average.add(np.array([0, 0]), np.array([[[1.0], [2.0]], [[3.0], [8.0]]]))

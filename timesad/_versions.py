@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from .nn.maps import compiled
+from . import c_code
 
 __all__ = ["show_versions"]
 
@@ -73,8 +73,8 @@ def _cuda() -> str:
 
 def _attention() -> str:
     """What computes attention in single precision on the processor, and why."""
-    if compiled.usable(torch.empty(0, dtype=torch.float32, device="cpu")):
-        return f"C code, {compiled.LANES[0]} floats in a vector"
-    if not compiled.LANES:
-        return f"torch's operations: {compiled.OBSTACLE}"
+    if c_code.usable(torch.empty(0, dtype=torch.float32, device="cpu")):
+        return f"C code, {c_code.LANES[0]} floats in a vector"
+    if not c_code.LANES:
+        return f"torch's operations: {c_code.OBSTACLE}"
     return "torch's operations: torch's threads are not GNU OpenMP's; OMP_NUM_THREADS=1 selects the C code"

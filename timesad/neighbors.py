@@ -17,20 +17,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .calibration import TailCalibration, root_mean_square
 from .earlier_windows import EarlierWindows, Segment, window_keys
 from .local_evidence import LargestChannel, LocalEvidence, local_columns
+from .nearest import Differences, Zone, search_for
 from .windows import OverlapAverage, Series, WindowColumn, WindowSet
 
 __all__ = ["ChannelDistances", "NeighborParts", "NeighborScorer", "TrainingWindows"]
 
-SEARCH_BATCH = 64  # windows compared at a time; the distances of twice as many leave the processor's cache
-ACCELERATOR_BATCH = 4096  # the same on an accelerator, which has memory for more and is slow to start
-EARLIER_BLOCK = 512  # earlier windows are compared in multiples of it: few different shapes of products
-FEW_SEARCHES = 4  # batches
-N_GROUPS = 64  # groups of candidates whose smallest distances are compared first
 FAR_MULTIPLIER = 3  # the far horizon is so many times as long as the near one
 
 
@@ -204,136 +199,38 @@ class TrainingWindows:
         end = np.searchsorted(self.positions, starts + distance)
         return begin, end
 
-    @torch.inference_mode()
     def _self_differences(
         self, windows: WindowSet, channel: int, device: torch.device | str, half_width: int
-    ) -> Iterator[tuple[slice, list[Tensor]]]:
-        """For each batch: its windows, and differences from the neighbours, (batch, neighbour, time).
+    ) -> Iterator[tuple[slice, list[Differences]]]:
+        """For each batch: its windows, and differences from the neighbours.
 
         The neighbours are those among all training windows and, unless `half_width` is 0, those outside of the zone.
         """
-        column = windows.column(channel)
-        batches = Segment.without_candidates(len(windows)).batches(batch_size(device))
-        training = Candidates.of([self.windows.column(channel)], device, n_searches=len(batches))
-        n_neighbors = min(self.n_neighbors, len(self.windows))
-        for batch in batches:
-            x, observed = column[batch].to(device), column.observed(batch)  # (batch, time) both
-            half_squares = training.half_squares(x, observed)
-            nearest = [smallest(half_squares, n_neighbors)]
+        candidates, column = self.windows.column(channel), windows.column(channel)
+        search = search_for(candidates, min(self.n_neighbors, len(candidates)), column, device, len(column))
+        for batch in Segment.without_candidates(len(column)).batches(search.batch_size):
+            starts = windows.starts[batch]
+            zones = [Zone.none(len(starts))]
             if half_width:
-                begin, end = self._near(windows.starts[batch], half_width)
-                numbers = np.arange(begin[0], end[-1])  # both increase from window to window
-                near = torch.from_numpy((begin[:, None] <= numbers) & (numbers < end[:, None])).to(device)
-                half_squares[:, begin[0] : end[-1]].masked_fill_(near, torch.inf)
-                nearest.append(smallest(half_squares, n_neighbors))
-            yield batch, [differences_of(x, training.windows[one], observed) for one in nearest]
+                zones.append(Zone(*self._near(starts, half_width)))
+            yield batch, search.differences(column, batch, zones)
 
-    @torch.inference_mode()
     def _differences(
         self, column: WindowColumn, channel: int, device: torch.device | str, segments: list[Segment]
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """For each batch: its windows, and differences from the neighbours, (batch, neighbour, time)."""
+    ) -> Iterator[tuple[slice, Differences]]:
+        """For each batch: its windows, and differences from the neighbours."""
         of_training = self.windows.column(channel)
-        n_neighbors = min(self.n_neighbors, len(of_training))
+        n_training = len(of_training)
         for segment in segments:
-            batches = segment.batches(batch_size(device))
-            if not batches:
+            n_windows = segment.end - segment.begin
+            if not n_windows:
                 continue
-            parts = [of_training, column.part(segment.candidates)]
-            candidates = Candidates.of(parts, device, n_searches=len(batches))
-            n_training = candidates.n_padded[0]
-            for batch in batches:
-                x, observed = column[batch].to(device), column.observed(batch)  # (batch, time) both
-                counts = segment.counts(batch)  # increasing
-                n_earlier = min(-(-int(counts[-1]) // EARLIER_BLOCK) * EARLIER_BLOCK, candidates.n_padded[1])
-                half_squares = candidates.half_squares(x, observed, n_training + n_earlier)
-                if n_earlier:
-                    numbers = torch.arange(int(counts[0]), n_earlier, device=x.device)
-                    later = numbers >= torch.from_numpy(counts).to(device)[:, None]
-                    half_squares[:, n_training + int(counts[0]) :].masked_fill_(later, torch.inf)
-                nearest = smallest(half_squares, n_neighbors)
-                # Distances anew, from the differences: the expanded square has lost digits.
-                yield batch, differences_of(x, candidates.windows[nearest], observed)
-
-
-def batch_size(device: torch.device | str) -> int:
-    """Windows that are compared at a time."""
-    return SEARCH_BATCH if torch.device(device).type == "cpu" else ACCELERATOR_BATCH
-
-
-def differences_of(x: Tensor, neighbors: Tensor, observed: Tensor | None) -> Tensor:
-    """X - m, (batch, neighbour, time), and 0 where x is not observed: (batch, time), (batch, neighbour, time)."""
-    differences = x[:, None] - neighbors
-    return differences if observed is None else differences * observed.to(x.device)[:, None]
-
-
-def smallest(values: Tensor, number: int) -> Tensor:
-    """Numbers of the columns with the smallest values of each row, the smallest first, (row, column) -> (row, number).
-
-    The columns are dealt out to `N_GROUPS` groups. The smallest values are in the groups with the smallest minima, so
-    only these few groups are sorted.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from timesad.neighbors import smallest
-    >>> values = torch.arange(256.0).roll(100)[None]
-    >>> smallest(values, 3)[0].tolist()
-    [100, 101, 102]
-    """
-    n_rows, n_columns = values.shape
-    if n_columns % N_GROUPS or number > N_GROUPS:
-        return values.topk(number, largest=False).indices
-    grouped = values.view(n_rows, -1, N_GROUPS)  # (row, member, group)
-    groups = grouped.amin(dim=1).topk(number, largest=False, sorted=False).indices  # (row, number)
-    members = grouped.gather(2, groups[:, None].expand(-1, grouped.shape[1], -1)).flatten(1)
-    found = members.topk(number, largest=False).indices
-    return found // number * N_GROUPS + groups.gather(1, found % number)
-
-
-class Candidates(NamedTuple):
-    """Windows of one channel that may be neighbours, in parts. Each part is padded to whole groups.
-
-    A padded candidate has an infinite half square, so it is no neighbour.
-    """
-
-    windows: Tensor  # (candidate, time)
-    by_time: Tensor  # (time, candidate), the layout that a product reads in order
-    half_lengths: Tensor  # (candidate,), half of each squared length
-    n_padded: list[int]  # candidates of each part
-
-    @classmethod
-    def of(cls, parts: list[WindowColumn], device: torch.device | str, *, n_searches: int) -> Candidates:
-        """Candidates on the device, from some windows of one channel each, for so many batches."""
-        sizes = [-(-len(part) // N_GROUPS) * N_GROUPS for part in parts]
-        padded = [np.resize(part.starts, size) for part, size in zip(parts, sizes, strict=True)]
-        offsets = np.cumsum([0, *(len(part.values) for part in parts)])
-        joined = WindowColumn(
-            np.concatenate([part.values for part in parts]),
-            np.concatenate([starts + offset for starts, offset in zip(padded, offsets[:-1], strict=True)]),
-            parts[0].window_size,
-        )
-        windows = joined[:].to(device)
-        half_lengths = torch.linalg.vector_norm(windows, dim=1).square_() / 2
-        for part, end, size in zip(parts, np.cumsum(sizes).tolist(), sizes, strict=True):
-            half_lengths[end - size + len(part) : end] = torch.inf
-        # The order in memory that a product reads faster; for a few products, to make it takes longer.
-        by_time = windows.T.contiguous() if n_searches > FEW_SEARCHES else windows.T
-        return cls(windows, by_time, half_lengths, sizes)
-
-    def half_squares(self, x: Tensor, observed: Tensor | None = None, number: int | None = None) -> Tensor:
-        """|x - m|² / 2 without |x|² / 2, which is the same for every m: (batch, time) -> (batch, candidate).
-
-        Of the first so many candidates. With `observed`, (batch, time), the sum is over the rows where it is 1 and
-        not 0.
-        """
-        half_lengths, by_time = self.half_lengths[:number], self.by_time[:, :number]
-        if observed is None:
-            return torch.addmm(half_lengths, x, by_time, alpha=-1)
-        observed = observed.to(x.device)
-        padding = half_lengths.where(half_lengths.isinf(), 0.0)
-        lengths = torch.addmm(padding, observed, by_time.square(), alpha=0.5)
-        return lengths.addmm_(x * observed, by_time, alpha=-1)
+            candidates = of_training.followed_by(column.part(segment.candidates))
+            search = search_for(candidates, min(self.n_neighbors, n_training), column, device, n_windows)
+            for batch in segment.batches(search.batch_size):
+                begin = n_training + segment.counts(batch)  # the first one that does not end before the window
+                [found] = search.differences(column, batch, [Zone(begin, np.full_like(begin, len(candidates)))])
+                yield batch, found
 
 
 class RowDistances:
@@ -356,12 +253,11 @@ class RowDistances:
         self._row = OverlapAverage(len(windows.values) - n_far, 2 if signed else 1)
         self._window = np.zeros(len(windows), dtype=np.float32)
 
-    def add(self, batch: slice, differences: Tensor) -> None:
-        """Add a batch of windows, with their differences from the neighbours, (batch, neighbour, time)."""
-        squares = differences.square().mean(dim=1)  # (batch, time)
-        columns = [squares, differences.mean(dim=1)] if self._signed else [squares]
-        self._row.add(self._windows.starts[batch] - self._n_far, torch.stack(columns, dim=-1).cpu().numpy())
-        self._window[batch] = squares.mean(dim=1).cpu().numpy()
+    def add(self, batch: slice, differences: Differences) -> None:
+        """Add a batch of windows, with their differences from the neighbours."""
+        columns = differences if self._signed else differences[:1]
+        self._row.add(self._windows.starts[batch] - self._n_far, np.stack(columns, axis=-1))
+        self._window[batch] = differences.squares.mean(axis=1)
 
     def distances(self) -> ChannelDistances:
         """The distances of all rows."""

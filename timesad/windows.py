@@ -331,6 +331,13 @@ class WindowColumn:
         """The windows at `indices`."""
         return replace(self, starts=self.starts[indices])
 
+    def followed_by(self, others: WindowColumn) -> WindowColumn:
+        """These windows and others of the same size, none of them with missing rows."""
+        if not len(others):
+            return replace(self, missing=None)
+        values, starts = [self.values, others.values], [self.starts, others.starts + len(self.values)]
+        return WindowColumn(np.concatenate(values), np.concatenate(starts), self.window_size)
+
     def __getitem__(self, indices: slice | NDArray[np.intp]) -> Tensor:
         """The windows at `indices`, (n_indices, window_size)."""
         return torch.from_numpy(sliding_window_view(self.values, self.window_size)[self.starts[indices]])
@@ -405,8 +412,8 @@ class OverlapAverage:
 
     Notes
     -----
-    Memory is one float32 per row and column, whatever the overlap. Windows are added one after the other, so rounding
-    does not depend on the batch size. The rows of a window are contiguous, which also makes this the fastest order.
+    Memory is one float32 per row and column, whatever the overlap. Each row adds its windows in the order of time, so
+    rounding does not depend on the batch size.
 
     Examples
     --------
@@ -428,10 +435,32 @@ class OverlapAverage:
     def add(self, starts: NDArray[np.intp], values: NDArray[np.floating]) -> None:
         """Add a batch of windows: `starts` (batch,), `values` (batch, time, column)."""
         ends = starts + values.shape[1]
-        for start, end, window in zip(starts.tolist(), ends.tolist(), values, strict=True):
+        n_added = self._add_evenly_spaced(starts, values)
+        for start, end, window in zip(
+            starts[n_added:].tolist(), ends[n_added:].tolist(), values[n_added:], strict=True
+        ):
             self._sums[start:end] += window
         np.add.at(self._changes, starts, 1)
         np.add.at(self._changes, ends, -1)
+
+    def _add_evenly_spaced(self, starts: NDArray[np.intp], values: NDArray[np.floating]) -> int:
+        """Add the first windows, up to where they are not evenly spaced any more, and return how many they are.
+
+        A window is divided into blocks as long as the step. One sum adds the last block of all windows, the next one
+        the block before it: each row still adds its windows in the order of time.
+        """
+        steps = np.diff(starts)
+        n_windows = 1 + int((steps == steps[:1]).cumprod().sum())
+        step = int(steps[0]) if len(steps) else 0
+        n_blocks, remainder = divmod(values.shape[1], max(step, 1))
+        if step < 1 or remainder or n_blocks > n_windows:  # then a loop over windows is shorter
+            return 0
+        first, n_rows = int(starts[0]), (n_windows + n_blocks - 1) * step
+        sums = self._sums[first : first + n_rows].reshape(-1, step, self.n_columns)
+        blocks = values[:n_windows].reshape(n_windows, n_blocks, step, self.n_columns)
+        for block in reversed(range(n_blocks)):
+            sums[block : block + n_windows] += blocks[:, block]
+        return n_windows
 
     def average(self) -> NDArray[np.float32]:
         """Return the averages, (n_rows, n_columns). Call it once, after the last `add`.

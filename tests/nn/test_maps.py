@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from timesad import AnomalyTransformerDetector
+from timesad import AnomalyTransformerDetector, c_code
 from timesad.nn.maps import backend_for, compiled, operations
 from timesad.nn.minimax import Route
 
-needs_compiled = pytest.mark.skipif(not compiled.LANES, reason="the package was built without a C compiler")
+needs_compiled = pytest.mark.skipif(not c_code.LANES, reason="the package was built without a C compiler")
 # (batch, time, head, feature): whole vectors and rows, parts of them, less than one, more than one.
 SIZES = [(2, 96, 4, 16), (3, 100, 2, 4), (2, 37, 3, 5), (1, 1, 1, 1), (4, 7, 2, 40), (1, 130, 1, 64), (5, 16, 2, 33)]
 ROUTES = [Route(0.7, -1.3), Route(1.0, 0.0), Route(0.0, 1.0)]
@@ -41,7 +41,7 @@ def assert_same(found, expected):
 
 
 @needs_compiled
-@pytest.mark.parametrize("lanes", compiled.LANES)
+@pytest.mark.parametrize("lanes", c_code.LANES)
 class TestEqualsOperations:
     @pytest.mark.parametrize("size", SIZES, ids=str)
     def test_values(self, lanes, size):
@@ -187,13 +187,13 @@ class TestCFunctionsRaise:
     def call(self, function, names):
         memory = torch.ones(3 * 2 * 5 * 3 * 4)  # as large as qkv, for each tensor
         arguments = dict.fromkeys(names, memory.data_ptr())
-        arguments |= {"lanes": compiled.LANES[0], "n_threads": 1, "batch": 2, "time": 5, "heads": 3, "feature": 4}
+        arguments |= {"lanes": c_code.LANES[0], "n_threads": 1, "batch": 2, "time": 5, "heads": 3, "feature": 4}
         arguments |= {name: 1.0 for name in ("floor", "to_series", "to_prior") if name in names}
         outputs = {name: torch.empty_like(memory) for name in names if name in OUTPUTS}
         arguments |= {name: tensor.data_ptr() for name, tensor in outputs.items()}
 
         def changed(**changes: object) -> None:
-            getattr(compiled._compiled, function)(*(arguments | changes).values())
+            getattr(c_code.code, function)(*(arguments | changes).values())
             assert outputs  # alive until here
 
         changed()
@@ -205,7 +205,7 @@ class TestCFunctionsRaise:
             call(lanes=lanes)
 
     def test_lanes_that_the_processor_has_not(self, call):
-        for lanes in {8, 16} - set(compiled.LANES):
+        for lanes in {8, 16} - set(c_code.LANES):
             with pytest.raises(ValueError, match=f"lanes is {lanes}"):
                 call(lanes=lanes)
 
@@ -248,24 +248,24 @@ class TestCFunctionsRaise:
 
     def test_another_number_of_arguments(self, call, function):
         with pytest.raises(TypeError):
-            getattr(compiled._compiled, function)()
+            getattr(c_code.code, function)()
 
 
 def test_operations_are_the_fallback(monkeypatch):
     single = torch.zeros(1)
     assert backend_for(single.double()) is operations
     assert backend_for(single.to("meta")) is operations
-    monkeypatch.setattr(compiled, "LANES", [])
+    monkeypatch.setattr(c_code, "LANES", [])
     assert backend_for(single) is operations
 
 
 @needs_compiled
 def test_needs_gnu_openmp_or_one_thread(monkeypatch):
-    monkeypatch.setattr(compiled._compiled, "has_threads", lambda: False)
+    monkeypatch.setattr(c_code.code, "has_threads", lambda: False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert not compiled.usable(torch.zeros(1))
+    assert not c_code.usable(torch.zeros(1))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert compiled.usable(torch.zeros(1))
+    assert c_code.usable(torch.zeros(1))
 
 
 @needs_compiled
@@ -277,5 +277,5 @@ def test_detector_scores_are_equal_with_and_without_compiled_maps(waves, monkeyp
         return torch.from_numpy(detector.fit(waves).decision_scores_)
 
     compiled_scores = scores()
-    monkeypatch.setattr(compiled, "LANES", [])
+    monkeypatch.setattr(c_code, "LANES", [])
     torch.testing.assert_close(scores(), compiled_scores, rtol=1e-3, atol=1e-6)

@@ -11,6 +11,7 @@ from types import ModuleType
 
 from torch import Tensor
 
+from ... import c_code
 from . import compiled, operations
 
 __all__ = ["backend_for"]
@@ -18,4 +19,4 @@ __all__ = ["backend_for"]
 
 def backend_for(tensor: Tensor) -> ModuleType:
     """Return the module whose functions are faster for this tensor."""
-    return compiled if compiled.usable(tensor) else operations
+    return compiled if c_code.usable(tensor) else operations

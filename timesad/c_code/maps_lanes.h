@@ -1,19 +1,8 @@
 /* Attention and discrepancy of one map, written for vectors of LANES floats.
 
-Included once per vector width, with LANES, ROWS and TARGET defined; each name ends in the number of lanes. ROWS rows of a
-map are computed at a time: the most for which the accumulators of `chunk` fit in registers. Rows of a map have `padded`
-entries and rows of features `wide`, both whole vectors. Entries beyond `time` have share 0. */
-
-#define JOIN_(name, lanes) name##_##lanes
-#define JOIN(name, lanes) JOIN_(name, lanes)
-#define L(name) JOIN(name, LANES)
-#define INLINE TARGET static inline __attribute__((always_inline))
-#define vec L(vec)
-#define ivec L(ivec)
-#define padded_to_lanes(n) (((n) + LANES - 1) / LANES * LANES)
-
-typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+Included once per vector width; see vectors.h. ROWS rows of a map are computed at a time: the most for which the
+accumulators of `chunk` fit in registers. Rows of a map have `padded` entries and rows of features `wide`, both whole
+vectors. Entries beyond `time` have share 0. */
 
 INLINE vec *L(at)(const float *p) { return (vec *)p; }
 INLINE vec L(all)(float x) { return x - (vec){0}; }
@@ -174,7 +163,7 @@ INLINE struct L(band) L(band_of)(const float *precision, long first, long rows, 
     float reach = sqrtf(40.0f / (LOG2_E * least));
     long far = reach < (float)time ? (long)reach : time;
     long begin = first - far, end = first + rows + far;
-    return (struct L(band)){(begin > 0 ? begin : 0) / LANES * LANES, padded_to_lanes(end < time ? end : time)};
+    return (struct L(band)){(begin > 0 ? begin : 0) / LANES * LANES, PADDED(end < time ? end : time)};
 }
 
 /* P of `rows` rows from row i on, within their band. */
@@ -222,7 +211,7 @@ struct L(layout) {
 INLINE struct L(layout) L(layout_of)(const struct task *t, long map) {
     struct L(layout) m = {.time = t->time, .feature = t->feature};
     const long window = map / t->heads, head = map % t->heads;
-    m.padded = padded_to_lanes(m.time), m.wide = padded_to_lanes(m.feature);
+    m.padded = PADDED(m.time), m.wide = PADDED(m.feature);
     m.mixed_step = t->heads * m.feature, m.step = 3 * m.mixed_step;
     m.begin = window * m.time * m.step + head * m.feature;
     m.mixed_begin = window * m.time * m.mixed_step + head * m.feature;
@@ -328,13 +317,6 @@ TARGET static void L(backward)(const struct task *t, long map, float *work) {
     }
 }
 
-#undef JOIN_
-#undef JOIN
-#undef L
-#undef INLINE
-#undef vec
-#undef ivec
-#undef padded_to_lanes
 #undef HALVES
 #undef QUARTERS
 #undef PAIRS

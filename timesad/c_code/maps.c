@@ -1,35 +1,19 @@
 /* S, P and D of the heads of windows, and their gradients, on an x86-64 processor.
 
 Formulas and names are those of `timesad.nn.maps.operations`, which computes the same with torch's operations. A map is one
-head of one window. A few of its rows are computed in a core's first cache, reduced, and overwritten by the next rows. The
-threads are torch's: they spin for a while after their own work, and a second set of threads would compete with them.
+head of one window. A few of its rows are computed in a core's first cache, reduced, and overwritten by the next rows. */
 
-GCC 9 and clang 12 compile this, and later versions. */
+#include "vectors.h"
 
-#if !defined(__x86_64__)
-#error "this code needs x86-64; on other processors the package is built without it and uses torch's operations"
-#endif
-
-#define PY_SSIZE_T_CLEAN
-#define _GNU_SOURCE
-#include <Python.h>
-
-#include <dlfcn.h>
-#include <immintrin.h>
 #include <math.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __clang__ /* unrolls these loops unasked; asked to, clang 13 to 16 take almost twice the time with 8 lanes */
-#define UNROLL
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 #define LOG2_E 1.44269504088896341f
 #define WIDEST 16 /* floats in a vector */
 #define MOST_ROWS 8
+#define PADDED(n) (((n) + LANES - 1) / LANES * LANES)
 
 /* The entries of a vector in the order of the indices; `type` has as many integers. */
 #if defined(__clang__) || __GNUC__ >= 12
@@ -53,16 +37,13 @@ struct task {
 
 #define LANES 16
 #define ROWS 8
-#define TARGET __attribute__((target("avx512f,avx512dq,fma")))
-#include "_lanes.h"
+#define TARGET WIDE_TARGET
+#include "maps_lanes.h"
 
 #define LANES 8
 #define ROWS 4
-#define TARGET __attribute__((target("avx2,fma")))
-#include "_lanes.h"
-
-/* GNU OpenMP's entry point for a parallel region, from the library that torch loaded; NULL if it loaded another one. */
-static void (*parallel)(void (*)(void *), void *, unsigned n_threads, unsigned flags);
+#define TARGET NARROW_TARGET
+#include "maps_lanes.h"
 
 /* The work of each thread: take the next map until none is left. */
 static void take_maps(void *data) {
@@ -78,12 +59,6 @@ static void take_maps(void *data) {
     free(scratch);
 }
 
-static int has_narrow(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-static int has_wide(void) {
-    return has_narrow() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
-}
-
 /* Whether the sizes are positive, and the tensors and a thread's memory have a number of bytes that a long can hold. */
 static int sizes_fit(const struct task *t) {
     const long sizes[] = {t->batch, t->time, t->heads, t->feature};
@@ -97,11 +72,8 @@ static int sizes_fit(const struct task *t) {
 
 /* Raise an exception and return 0 where a wrong argument would read or write memory of others, or end the process. */
 static int check(const struct task *t, int lanes, int n_threads, int missing) {
-    if (!(lanes == 16 && has_wide()) && !(lanes == 8 && has_narrow()))
-        PyErr_Format(PyExc_ValueError, "lanes is %d, which this processor does not support; see lanes()", lanes);
-    else if (n_threads < 1)
-        PyErr_Format(PyExc_ValueError, "n_threads is %d, but must be at least 1", n_threads);
-    else if (!sizes_fit(t))
+    if (!check_lanes_and_threads(lanes, n_threads)) return 0;
+    if (!sizes_fit(t))
         PyErr_Format(PyExc_ValueError,
                      "the sizes (%ld, %ld, %ld, %ld) of batch, time, head and feature must be at least 1, and their "
                      "product must fit in memory",
@@ -114,19 +86,14 @@ static int check(const struct task *t, int lanes, int n_threads, int missing) {
 
 static PyObject *run(struct task *t, int n_threads) {
     t->scale = 1.0f / sqrtf((float)t->feature);
-    Py_BEGIN_ALLOW_THREADS;
-    if (parallel && n_threads > 1) parallel(take_maps, t, n_threads, 0);
-    else take_maps(t);
-    Py_END_ALLOW_THREADS;
+    run_in_threads(take_maps, t, n_threads);
     /* A thread that cannot allocate leaves its maps to the others. Maps are left only if every thread failed. */
     if (atomic_load(&t->out_of_memory) && atomic_load(&t->next_map) < t->batch * t->heads) return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
 
-static float *floats(unsigned long long address) { return (float *)(uintptr_t)address; }
-
 /* Without the addresses of precision and discrepancy, both 0, `mixed` alone is written. */
-static PyObject *forward(PyObject *module, PyObject *args) {
+PyObject *maps_forward(PyObject *module, PyObject *args) {
     struct task t = {0};
     int lanes, n_threads;
     unsigned long long qkv, precision, mixed, discrepancy;
@@ -134,13 +101,13 @@ static PyObject *forward(PyObject *module, PyObject *args) {
                           &qkv, &precision, &mixed, &discrepancy))
         return NULL;
     if (!check(&t, lanes, n_threads, !qkv || !mixed || !precision != !discrepancy)) return NULL;
-    t.qkv = floats(qkv), t.precision = floats(precision);
-    t.mixed = floats(mixed), t.discrepancy = floats(discrepancy);
+    t.qkv = POINTER(qkv), t.precision = POINTER(precision);
+    t.mixed = POINTER(mixed), t.discrepancy = POINTER(discrepancy);
     t.work = lanes == 16 ? forward_16 : forward_8;
     return run(&t, n_threads);
 }
 
-static PyObject *backward(PyObject *module, PyObject *args) {
+PyObject *maps_backward(PyObject *module, PyObject *args) {
     struct task t = {0};
     int lanes, n_threads;
     unsigned long long qkv, precision, from_mixed, from_discrepancy, on_qkv, on_precision;
@@ -150,31 +117,9 @@ static PyObject *backward(PyObject *module, PyObject *args) {
         return NULL;
     const int missing = !qkv || !precision || !from_mixed || !from_discrepancy || !on_qkv || !on_precision;
     if (!check(&t, lanes, n_threads, missing)) return NULL;
-    t.qkv = floats(qkv), t.precision = floats(precision);
-    t.from_mixed = floats(from_mixed), t.from_discrepancy = floats(from_discrepancy);
-    t.on_qkv = floats(on_qkv), t.on_precision = floats(on_precision);
+    t.qkv = POINTER(qkv), t.precision = POINTER(precision);
+    t.from_mixed = POINTER(from_mixed), t.from_discrepancy = POINTER(from_discrepancy);
+    t.on_qkv = POINTER(on_qkv), t.on_precision = POINTER(on_precision);
     t.work = lanes == 16 ? backward_16 : backward_8;
     return run(&t, n_threads);
-}
-
-/* Floats in a vector, for each vector width that the processor and this code support; the widest first. */
-static PyObject *lanes(PyObject *module, PyObject *nothing) {
-    return has_wide() ? Py_BuildValue("[ii]", 16, 8) : has_narrow() ? Py_BuildValue("[i]", 8) : PyList_New(0);
-}
-
-static PyObject *has_threads(PyObject *module, PyObject *nothing) { return PyBool_FromLong(parallel != NULL); }
-
-static PyMethodDef methods[] = {
-    {"forward", forward, METH_VARARGS, NULL},
-    {"backward", backward, METH_VARARGS, NULL},
-    {"lanes", lanes, METH_NOARGS, NULL},
-    {"has_threads", has_threads, METH_NOARGS, NULL},
-    {NULL, NULL, 0, NULL},
-};
-static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_compiled", .m_size = 0, .m_methods = methods};
-
-/* `compiled.py` imports torch first, so its OpenMP library is loaded. */
-PyMODINIT_FUNC PyInit__compiled(void) {
-    *(void **)&parallel = dlsym(RTLD_DEFAULT, "GOMP_parallel");
-    return PyModule_Create(&definition);
 }

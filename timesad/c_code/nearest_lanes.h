@@ -1,0 +1,88 @@
+/* Nearest candidates of some windows of one channel, written for vectors of LANES floats.
+
+Included once per vector width; see vectors.h. ROWS windows are compared at a time with a panel of 2 LANES candidates: the
+most for which the sums fit in registers. The sums add one row of a window after the other, whatever the vector width. */
+
+#define PANEL (2 * LANES)
+
+/* Candidates c, c + 1, … as a panel, (time, PANEL), and half of their squared lengths, which are infinite beyond the last. */
+INLINE void L(pack)(const struct search *s, long c, float *panel, float *half_lengths) {
+    for (long j = 0; j < PANEL; j++) {
+        const float *candidate = s->values + s->starts[c + j < s->n_candidates ? c + j : c];
+        for (long t = 0; t < s->time; t++) panel[t * PANEL + j] = candidate[t];
+    }
+    for (long i = 0; i < PANEL; i += LANES) {
+        vec squares = {0};
+        for (long t = 0; t < s->time; t++) {
+            vec x = *(vec *)(panel + t * PANEL + i);
+            squares += x * x;
+        }
+        *(vec *)(half_lengths + i) = squares * 0.5f;
+    }
+    for (long j = 0; j < PANEL; j++)
+        if (c + j >= s->n_candidates) half_lengths[j] = INFINITY;
+}
+
+/* |m|² / 2 - x · m of ROWS windows x and a panel's candidates m, (ROWS, PANEL): half of |x - m|², but for |x|². */
+INLINE void L(compare)(const float *const *x, const float *panel, const float *half_lengths, long time, float *out) {
+    vec total[ROWS][2];
+    UNROLL for (int r = 0; r < ROWS; r++)
+        UNROLL for (int i = 0; i < 2; i++) total[r][i] = *(vec *)(half_lengths + i * LANES);
+    for (long t = 0; t < time; t++) {
+        vec row[2];
+        UNROLL for (int i = 0; i < 2; i++) row[i] = *(vec *)(panel + t * PANEL + i * LANES);
+        UNROLL for (int r = 0; r < ROWS; r++)
+            UNROLL for (int i = 0; i < 2; i++) total[r][i] -= x[r][t] * row[i];
+    }
+    UNROLL for (int r = 0; r < ROWS; r++)
+        UNROLL for (int i = 0; i < 2; i++) *(vec *)(out + r * PANEL + i * LANES) = total[r][i];
+}
+
+/* A bit for each entry that is below the limit; none where it is NaN. */
+INLINE unsigned L(below)(const float *entries, float limit) {
+    vec limits = limit - (vec){0};
+#if LANES == 16
+    return _mm512_cmp_ps_mask((__m512) * (vec *)entries, (__m512)limits, _CMP_LT_OQ);
+#else
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256) * (vec *)entries, (__m256)limits, _CMP_LT_OQ));
+#endif
+}
+
+/* Find the neighbours of the windows [begin, end); `panel` has room for a panel, `best` for their distances. */
+TARGET static void L(search)(const struct search *s, long begin, long end, float *panel, float *best, long *found) {
+    float half_lengths[PANEL], compared[ROWS * PANEL];
+    const long n = s->n_neighbors;
+    for (long i = begin; i < end; i++) start_with_any(s, i, best + (i - begin) * n, found + (i - begin) * n);
+    for (long c = 0; c < s->n_candidates; c += PANEL) {
+        const long beyond = c + PANEL < s->n_candidates ? c + PANEL : s->n_candidates;
+        int is_packed = 0;
+        for (long i = begin; i < end; i += ROWS) {
+            const long rows = end - i < ROWS ? end - i : ROWS;
+            const float *x[ROWS];
+            int is_wanted = 0;
+            for (long r = 0; r < ROWS; r++) {
+                const long window = i + (r < rows ? r : 0);
+                x[r] = s->new_values + s->new_starts[window];
+                is_wanted |= c < s->zone_begin[window] || s->zone_end[window] < beyond;
+            }
+            if (!is_wanted) continue;
+            if (!is_packed) L(pack)(s, c, panel, half_lengths), is_packed = 1;
+            L(compare)(x, panel, half_lengths, s->time, compared);
+            for (long r = 0; r < rows; r++) {
+                float *distances = best + (i + r - begin) * n;
+                long *numbers = found + (i + r - begin) * n;
+                for (long j = 0; j < PANEL; j += LANES)
+                    for (unsigned bits = L(below)(compared + r * PANEL + j, distances[n - 1]); bits; bits &= bits - 1) {
+                        const long k = j + __builtin_ctz(bits);
+                        if (s->zone_begin[i + r] <= c + k && c + k < s->zone_end[i + r]) continue;
+                        insert(distances, numbers, n, compared[r * PANEL + k], c + k);
+                    }
+            }
+        }
+    }
+}
+
+#undef PANEL
+#undef LANES
+#undef ROWS
+#undef TARGET
