@@ -66,10 +66,15 @@ class MinimaxNet(NeuralNet):
 
     def train_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
         """Take one optimiser step for each phase."""
-        self._set_training(True)
+        self._set_mode(training=True)
         hidden = self.module_.random_mask(len(batch[0]), self.generator)
         hidden = None if hidden is None else send(hidden, self.device)
         return self._recorded_descend(send(batch[0], self.device), hidden)
+
+    def _set_mode(self, *, training: bool) -> None:
+        """Set the mode of the modules where it changes: to walk through them takes a twentieth of a step."""
+        if self.module_.training != training:
+            self._set_training(training)
 
     def _descend(self, x: Tensor, hidden: Tensor | None) -> dict[str, Tensor]:
         parts: dict[str, Tensor] = {}
@@ -84,7 +89,7 @@ class MinimaxNet(NeuralNet):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], **fit_params: Any) -> dict[str, Tensor]:
         """Reconstruction error of a held-out batch; the choice of the epoch does not use the discrepancy."""
-        self._set_training(False)
+        self._set_mode(training=False)
         return self._recorded_validate(send(batch[0], self.device))
 
     def _validate(self, x: Tensor) -> dict[str, Tensor]:
