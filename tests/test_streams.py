@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import timesad
+from timesad import row_errors
 from timesad.exceptions import TimeGapWarning
 from timesad.streams import RESULTS, KnownLevels, Stream, StreamFinder
 
@@ -337,6 +338,34 @@ class TestKeptResults:
             stream.update(row, alarms=True)
             numbers.append(len(computed))
         assert min(numbers) < 10 < 2 * nearest.alarm_finder_.memory // nearest.alarm_finder_.step
+
+    def test_the_network_runs_on_windows_with_new_rows_only(self, make_network_detector, waves, series, monkeypatch):
+        detector = make_network_detector(smoothing=SMOOTHING).fit(waves)
+        stream, n_windows = detector.stream(history=series[:600]), []
+        stream.update(series[600:630])
+        run = row_errors.batch_errors
+        monkeypatch.setattr(
+            row_errors,
+            "batch_errors",
+            lambda network, x, *args, **kwargs: n_windows.append(len(x)) or run(network, x, *args, **kwargs),
+        )
+        for row in series[630:650]:
+            n_windows.clear()
+            stream.update(row)
+            # On the grid one window has the new row as its last one; and one window more ends with it off the grid.
+            assert sum(n_windows) <= 2
+        n_windows.clear()
+        detector.decision_function(series[:650])
+        assert sum(n_windows) > 100
+
+    def test_rows_that_were_taken_back_leave_no_errors(self, detector, series, monkeypatch):
+        streams = [detector.stream(history=series[:600]) for _ in range(2)]
+        with monkeypatch.context() as patch:
+            patch.setattr(Stream, "_forget", lambda self: 1 / 0)  # after the scores
+            with pytest.raises(ZeroDivisionError):
+                streams[0].update(series[600:700] + 3.0)
+        one, other = (stream.update(series[600:700]) for stream in streams)
+        pd.testing.assert_frame_equal(one, other)
 
     def test_scaled_rows_are_those_held(self, detector, series):
         stream = detector.stream()

@@ -21,6 +21,7 @@ from .nn.networks import ReconstructionNetwork
 from .windows import OverlapAverage, WindowSet
 
 __all__ = [
+    "KnownErrors",
     "PositionCalibration",
     "RowErrors",
     "WindowErrors",
@@ -108,6 +109,52 @@ def window_errors(
         for starts, x in windows.batches(SCORING_BATCH):
             missing = windows.batch_missing(starts)
             yield WindowErrors(starts, **recorded(send(x, device), None if missing is None else send(missing, device)))
+
+
+class KnownErrors:
+    """Errors of a stream's windows by row number: the network runs on new windows only.
+
+    The rows of a number must stay the same from call to call.
+    """
+
+    def __init__(self) -> None:
+        self._of_window: dict[int, tuple[Tensor, ...]] = {}  # deviation and, if there is one, discrepancy
+
+    def window_errors(
+        self,
+        network: ReconstructionNetwork,
+        windows: WindowSet,
+        device: torch.device,
+        *,
+        with_discrepancy: bool,
+        first_row: int,
+    ) -> Iterator[WindowErrors]:
+        """As of the function `window_errors`; forgets the windows that are not asked for.
+
+        Parameters
+        ----------
+        network, windows, device, with_discrepancy
+            As there; all but the windows the same in each call.
+        first_row : int
+            Number of the windows' first row in the stream.
+
+        Yields
+        ------
+        errors : WindowErrors
+        """
+        numbers = (windows.starts + first_row).tolist()
+        new = windows.part(np.array([number not in self._of_window for number in numbers]))
+        found = {number: self._of_window[number] for number in numbers if number in self._of_window}
+        for starts, *columns in window_errors(network, new, device, with_discrepancy=with_discrepancy):
+            of_batch = zip(*(column for column in columns if column is not None), strict=True)
+            found.update(zip((starts + first_row).tolist(), of_batch, strict=True))
+        self._of_window = found
+        for begin in range(0, len(numbers), SCORING_BATCH):
+            batch = slice(begin, begin + SCORING_BATCH)
+            stacked = [
+                torch.stack(column) for column in zip(*(found[number] for number in numbers[batch]), strict=True)
+            ]
+            yield WindowErrors(windows.starts[batch], *stacked)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from ._input import ERROR, check_times, first_row, read_next_rows
 from ._one_fit import twin
 from .alarm_events import AlarmTracker, Event
 from .alarms import AlarmFinder, AlarmOptions
+from .row_errors import KnownErrors
 from .saving import save_detector
 from .scoring import RowEvidence
 from .torch_state import plain_torch
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Stream"]
 
 ALL = slice(None)
-RESULTS = ("_scaled", "_known")  # attributes of a stream that are not stored
+Computed = TypeVar("Computed")
+RESULTS = ("_scaled", "_errors", "_known")  # attributes of a stream that are not stored
 
 
 class Stream:
@@ -122,6 +125,7 @@ class Stream:
     def _compute_anew(self) -> None:
         """Begin without the results that follow from the rows held."""
         self._scaled: NDArray[np.float32] = np.empty((0, self._detector.n_features_in_), dtype=np.float32)
+        self._errors = KnownErrors()
         self._known = KnownLevels()
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -222,6 +226,7 @@ class Stream:
             return self._results(n_final, wanted, ended=rows is None)
         except BaseException:
             self.__dict__ = before
+            self._compute_anew()
             raise
 
     def _results(self, n_final: int, wanted: AlarmOptions | None, *, ended: bool) -> Any:
@@ -326,19 +331,23 @@ class Stream:
 
     def _new_scores(self) -> NDArray[np.float64]:
         """Scores of the rows held that are not final."""
-        scorer, device = self._detector.scorer_, self._detector._resolve_device()
-        n_before = self._n_final - self._first_row
-        n_far = scorer.n_far(n_before, self._first_row)
-        with plain_torch(device):
-            return scorer.score(self._series(), device, n_far)[n_before - n_far :]
+        scores, n_before = self._computed(self._detector.scorer_.score, self._n_final)
+        return scores[n_before:]
 
     def _new_evidence(self, first: int) -> RowEvidence:
         """Evidence of the rows held from row number `first` on."""
+        evidence, n_before = self._computed(self._detector.scorer_.evidence, first)
+        return evidence.part(n_before)
+
+    def _computed(self, method: Callable[..., Computed], first: int) -> tuple[Computed, int]:
+        """Output of a scorer's method for the row number `first` and later ones, and how many rows are before them."""
         scorer, device = self._detector.scorer_, self._detector._resolve_device()
         n_before = first - self._first_row
         n_far = scorer.n_far(n_before, self._first_row)
+        # Later rows may change what is interpolated, and with it the errors of earlier windows.
+        known = self._errors if self._detector._fitted_parameters["missing"] == ERROR else None
         with plain_torch(device):
-            return scorer.evidence(self._series(), device, n_far).part(n_before - n_far)
+            return method(self._series(), device, n_far, known), n_before - n_far
 
     def _series(self) -> Series:
         """The rows held, scaled."""

@@ -269,10 +269,13 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         return self.batch(indices), torch.zeros(len(indices))
 
+    def part(self, indices: NDArray[np.intp] | NDArray[np.bool_]) -> WindowSet:
+        """The windows at `indices`."""
+        return WindowSet(self.values, self.starts[indices], self.window_size, self.missing)
+
     def thinned(self, at_most: int) -> WindowSet:
         """At most `at_most` of these windows, evenly spaced."""
-        kept = np.linspace(0, len(self) - 1, min(len(self), at_most)).round().astype(np.intp)
-        return WindowSet(self.values, self.starts[kept], self.window_size, self.missing)
+        return self.part(np.linspace(0, len(self) - 1, min(len(self), at_most)).round().astype(np.intp))
 
     def largest_of_rows(self, values: NDArray[np.float32], n_far: int = 0) -> NDArray[np.float32]:
         """Largest of the values of the windows that contain each row, (n_windows,) -> (n_rows - n_far,).
