@@ -130,7 +130,7 @@ class RuleScorer:
         for batch in window_errors(network, windows, CPU, with_discrepancy=True):
             assert batch.discrepancy is not None
             weight = torch.softmax(-PRODUCT_TEMPERATURE * batch.discrepancy.mean(dim=-1), dim=-1)  # (batch, time)
-            product.add(batch.starts, (weight * batch.squared_error.mean(dim=-1))[..., None].numpy())
+            product.add(batch.starts, (weight * batch.squared_error.mean(dim=-1))[..., None])
             batches.append(batch)
         errors = average_over_windows(batches, self.scorer.positions, len(series), series.n_channels)
         return errors, product.average()[:, 0].astype(np.float64)

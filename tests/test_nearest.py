@@ -92,7 +92,7 @@ class TestCompiledSearch:
         candidates = WindowColumn(values, np.arange(51), 10)
         new = WindowColumn(np.full(10, -1e30, dtype=np.float32), np.array([0]), 10)
         [found] = CompiledSearch(candidates, 2).differences(new, slice(0, 1), [Zone(np.array([0]), np.array([45]))])
-        assert np.isinf(found.squares).all()
+        assert found.squares.isinf().all()
 
     def test_no_window_has_no_result(self):
         candidates = some_windows(8, 20, 0)

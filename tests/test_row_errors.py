@@ -121,14 +121,14 @@ class TestPositionCalibration:
         assert fitted.spread[0, 0] == pytest.approx(0.05 * 1e-7)
 
     def test_level_error_divides_by_position(self):
-        levelled = positions([0.5, 2.0]).level_error(np.ones((1, 2, 2), dtype=np.float32))
+        levelled = positions([0.5, 2.0]).level_error(torch.ones(1, 2, 2))
         assert levelled.tolist() == [[[2.0, 2.0], [0.5, 0.5]]]
-        assert levelled.dtype == np.float32
+        assert levelled.dtype == torch.float32
 
     def test_closeness_is_large_where_the_discrepancy_is_small(self):
-        closeness = positions([1.0], center=5.0, spread=2.0).closeness(np.float32([[[1.0]], [[9.0]]]))
+        closeness = positions([1.0], center=5.0, spread=2.0).closeness(torch.tensor([[[1.0]], [[9.0]]]))
         assert closeness.tolist() == [[[2.0]], [[-2.0]]]
-        assert closeness.dtype == np.float32
+        assert closeness.dtype == torch.float32
 
 
 class TestAverageOverWindows:

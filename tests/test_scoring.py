@@ -277,7 +277,7 @@ def assert_score_falls_with_discrepancy(X):
     windows = detector._scaled_series(X, None).windows(32, 4)
     average = OverlapAverage(len(X), 1)
     for starts, _, discrepancy in window_errors(detector.network_, windows, CPU, with_discrepancy=True):
-        average.add(starts, discrepancy.numpy())
+        average.add(starts, discrepancy)
     parts = detector.explain(X)
     part = parts.score - parts.reconstruction - parts.level
     assert np.corrcoef(part, average.average()[:, 0])[0, 1] < -0.3

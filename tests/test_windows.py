@@ -227,7 +227,7 @@ class TestOverlapAverage:
         values = rng.normal(size=(len(starts), 8, 2))
         average = OverlapAverage(40, 2)
         for begin in range(0, len(starts), batch_size):
-            average.add(starts[begin : begin + batch_size], values[begin : begin + batch_size])
+            average.add(starts[begin : begin + batch_size], torch.from_numpy(values[begin : begin + batch_size]))
         expected = [
             np.mean([values[w, row - start] for w, start in enumerate(starts) if start <= row < start + 8], axis=0)
             for row in range(40)
@@ -245,22 +245,22 @@ class TestOverlapAverage:
         for batch_size in (1, 3, 9, 64, len(starts)):
             average = OverlapAverage(403, 2)
             for begin in range(0, len(starts), batch_size):
-                average.add(starts[begin : begin + batch_size], values[begin : begin + batch_size])
+                average.add(starts[begin : begin + batch_size], torch.from_numpy(values[begin : begin + batch_size]))
             found.append(average.average())
         for other in found[1:]:
             np.testing.assert_array_equal(other, found[0])
 
     def test_a_window_may_come_twice(self):
         average = OverlapAverage(2, 1)
-        average.add(np.array([0, 0]), np.array([[[1.0], [2.0]], [[3.0], [8.0]]]))
+        average.add(np.array([0, 0]), torch.tensor([[[1.0], [2.0]], [[3.0], [8.0]]]))
         assert average.average()[:, 0].tolist() == [2.0, 5.0]
 
     def test_as_many_starts_as_windows(self):
         with pytest.raises(ValueError, match="zip"):
-            OverlapAverage(9, 1).add(np.array([0, 1]), np.ones((3, 4, 1)))
+            OverlapAverage(9, 1).add(np.array([0, 1]), torch.ones(3, 4, 1))
 
     def test_a_row_in_no_window_is_an_error(self):
         average = OverlapAverage(10, 1)
-        average.add(np.array([0]), np.ones((1, 5, 1)))
+        average.add(np.array([0]), torch.ones(1, 5, 1))
         with pytest.raises(ValueError, match=r"^row 5 is in no window; every row needs at least one$"):
             average.average()

@@ -50,14 +50,14 @@ class Differences(NamedTuple):
 
     Parameters
     ----------
-    squares : ndarray, float32
+    squares : Tensor, float32
         Of (x - m)².
-    signed : ndarray, float32
+    signed : Tensor, float32
         Of x - m.
     """
 
-    squares: NDArray[np.float32]
-    signed: NDArray[np.float32]
+    squares: Tensor
+    signed: Tensor
 
 
 class Search(Protocol):
@@ -138,13 +138,13 @@ class CompiledSearch:
         return [self._outside(values, starts, zone) for zone in zones]
 
     def _outside(self, values: NDArray[np.float32], starts: NDArray[np.int64], zone: Zone) -> Differences:
-        found = Differences(*np.empty((2, len(starts), self._window_size), dtype=np.float32))
+        found = Differences(*torch.empty((2, len(starts), self._window_size)))
         begin, end = (np.ascontiguousarray(one, dtype=np.int64) for one in zone)
         if not len(starts) == len(begin) == len(end):
             raise ValueError(f"the zone has {len(begin)} and {len(end)} numbers for {len(starts)} windows")
         if not len(starts):
             return found
-        arrays = (self._values, self._starts, values, starts, begin, end, *found)
+        arrays = (self._values, self._starts, values, starts, begin, end)
         c_code.code.nearest(
             self._lanes,
             torch.get_num_threads(),
@@ -152,6 +152,7 @@ class CompiledSearch:
             self._n_neighbors,
             *(len(one) for one in arrays[:4]),
             *(one.ctypes.data for one in arrays),
+            *(one.data_ptr() for one in found),
         )
         return found
 
@@ -198,8 +199,7 @@ class TorchSearch:
             differences = x[:, None] - self._windows[smallest(half_squares, self._n_neighbors)]
             if observed is not None:
                 differences *= observed[:, None]  # (batch, neighbour, time)
-            means = differences.square().mean(dim=1), differences.mean(dim=1)
-            found.append(Differences(*(one.cpu().numpy() for one in means)))
+            found.append(Differences(differences.square().mean(dim=1), differences.mean(dim=1)))
         return found
 
     def _n_wanted(self, zones: Sequence[Zone]) -> int:

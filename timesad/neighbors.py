@@ -156,7 +156,7 @@ class TrainingWindows:
         n_windows_far = int(np.searchsorted(windows.starts, n_far))
         segments = [segment.without_first(n_windows_far) for segment in segments]
         for channel in range(windows.values.shape[1]):
-            rows = RowDistances(windows, n_far=n_far, signed=signed)
+            rows = RowDistances(windows, device, n_far=n_far, signed=signed)
             for batch, differences in self._differences(windows.column(channel), channel, device, segments):
                 rows.add(batch, differences)
             yield rows.distances()
@@ -185,7 +185,7 @@ class TrainingWindows:
         """
         half_width = self.zone_windows(half_width)
         for channel in range(windows.values.shape[1]):
-            rows = [RowDistances(windows, signed=True) for _ in range(2 if half_width else 1)]
+            rows = [RowDistances(windows, device, signed=True) for _ in range(2 if half_width else 1)]
             for batch, found in self._self_differences(windows, channel, device, half_width):
                 for one, differences in zip(rows, found, strict=True):
                     one.add(batch, differences)
@@ -240,29 +240,31 @@ class RowDistances:
     ----------
     windows : WindowSet
         The windows, without repeats.
+    device : torch.device
+        Where the differences are.
     n_far : int, default=0
         First rows, which no window contains.
-    signed : bool
+    signed : bool, default=False
         Whether to average the differences with their signs, too.
     """
 
-    def __init__(self, windows: WindowSet, *, n_far: int = 0, signed: bool) -> None:
+    def __init__(self, windows: WindowSet, device: torch.device | str, *, n_far: int = 0, signed: bool = False) -> None:
         self._windows = windows
         self._n_far = n_far
         self._signed = signed
-        self._row = OverlapAverage(len(windows.values) - n_far, 2 if signed else 1)
-        self._window = np.zeros(len(windows), dtype=np.float32)
+        self._row = OverlapAverage(len(windows.values) - n_far, 2 if signed else 1, device)
+        self._window = torch.zeros(len(windows), device=device)
 
     def add(self, batch: slice, differences: Differences) -> None:
         """Add a batch of windows, with their differences from the neighbours."""
         columns = differences if self._signed else differences[:1]
-        self._row.add(self._windows.starts[batch] - self._n_far, np.stack(columns, axis=-1))
-        self._window[batch] = differences.squares.mean(axis=1)
+        self._row.add(self._windows.starts[batch] - self._n_far, torch.stack(columns, dim=-1))
+        self._window[batch] = differences.squares.mean(dim=1)
 
     def distances(self) -> ChannelDistances:
         """The distances of all rows."""
         average = self._row.average()
-        window = self._windows.largest_of_rows(self._window, self._n_far)
+        window = self._windows.largest_of_rows(self._window.cpu().numpy(), self._n_far)
         return ChannelDistances(window, average[:, 0], average[:, 1] if self._signed else None)
 
 

@@ -31,8 +31,9 @@ __all__ = [
 ]
 
 SCORING_BATCH = 64  # windows; does not change a score beyond rounding
+ACCELERATOR_BATCH = 512  # the same on an accelerator, which is slower to start a batch than to compute it
 MIN_ERROR = 1e-12  # squared standard deviations; keeps a logarithm finite
-ERROR_FLOOR = np.float32(1e-4)  # squared standard deviations, inside the logarithm of the geometric mean
+ERROR_FLOOR = 1e-4  # squared standard deviations, inside the logarithm of the geometric mean
 LARGEST_RATIO = 4.0  # of held-out to trained errors; more is a change of regime, not a network that fits its rows
 MIN_SPREAD = 1e-7  # of the discrepancy: the rounding of float32
 MIN_SPREAD_FRACTION = 0.05  # of the positions' median spread; no position's spread is smaller
@@ -106,7 +107,7 @@ def window_errors(
 
     recorded = Recorded(run)
     with network.frozen():
-        for starts, x in windows.batches(SCORING_BATCH):
+        for starts, x in windows.batches(SCORING_BATCH if device.type == "cpu" else ACCELERATOR_BATCH):
             missing = windows.batch_missing(starts)
             yield WindowErrors(starts, **recorded(send(x, device), None if missing is None else send(missing, device)))
 
@@ -190,13 +191,14 @@ class PositionCalibration:
         floor = MIN_SPREAD_FRACTION * np.maximum(np.median(spread, axis=0), MIN_SPREAD)
         return cls(typical / typical.mean(), every.mean(axis=0), np.maximum(spread, floor))
 
-    def level_error(self, squared_error: NDArray[np.float32]) -> NDArray[np.float32]:
+    def level_error(self, squared_error: Tensor) -> Tensor:
         """Squared error, (batch, time, channel), divided by the typical error of its position."""
-        return squared_error / self.error.astype(np.float32)[:, None]
+        return squared_error / torch.from_numpy(self.error).to(squared_error)[:, None]
 
-    def closeness(self, discrepancy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def closeness(self, discrepancy: Tensor) -> Tensor:
         """(center - D) / spread, (batch, time, prior): large where S is unusually close to the prior."""
-        return ((self.center - discrepancy) / self.spread).astype(np.float32)
+        center, spread = (torch.from_numpy(one).to(discrepancy.device) for one in (self.center, self.spread))
+        return ((center - discrepancy) / spread).float()
 
 
 class RowErrors(NamedTuple):
@@ -274,17 +276,16 @@ def average_over_windows(
     errors : RowErrors
     """
     average = None
-    for starts, differences, discrepancy in batches:
-        deviation = differences.cpu().numpy()
-        levelled = positions.level_error(deviation**2)
-        columns = [levelled, np.log(levelled + ERROR_FLOOR)]
+    for starts, deviation, discrepancy in batches:
+        levelled = positions.level_error(deviation.square())
+        columns = [levelled, (levelled + ERROR_FLOOR).log()]
         if signed:
             columns.append(deviation)
         if discrepancy is not None:
-            columns.append(positions.closeness(discrepancy.cpu().numpy()))
-        values = np.concatenate(columns, axis=-1)  # (batch, time, column)
+            columns.append(positions.closeness(discrepancy))
+        values = torch.cat(columns, dim=-1)  # (batch, time, column)
         if average is None:
-            average = OverlapAverage(n_rows, values.shape[-1])
+            average = OverlapAverage(n_rows, values.shape[-1], values.device)
         average.add(starts, values)
     assert average is not None, "a series has at least one window"
     rows = average.average()

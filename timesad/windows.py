@@ -402,7 +402,6 @@ class Series:
         return WindowSet(self.values, starts, window_size, self.missing)
 
 
-@dataclass
 class OverlapAverage:
     """Mean of a row's values over all windows that contain the row.
 
@@ -412,6 +411,8 @@ class OverlapAverage:
         Rows of the series.
     n_columns : int
         Values per row.
+    device : torch.device, default="cpu"
+        Where to add: that of the values.
 
     Notes
     -----
@@ -421,32 +422,29 @@ class OverlapAverage:
     Examples
     --------
     >>> import numpy as np
+    >>> import torch
     >>> from timesad.windows import OverlapAverage
     >>> average = OverlapAverage(n_rows=3, n_columns=1)
-    >>> average.add(np.array([0, 1]), np.array([[[1.0], [2.0]], [[4.0], [5.0]]]))
+    >>> average.add(np.array([0, 1]), torch.tensor([[[1.0], [2.0]], [[4.0], [5.0]]]))
     >>> average.average()[:, 0].tolist()
     [1.0, 3.0, 5.0]
     """
 
-    n_rows: int
-    n_columns: int
+    def __init__(self, n_rows: int, n_columns: int, device: torch.device | str = "cpu") -> None:
+        self._sums = torch.zeros(n_rows, n_columns, dtype=torch.float32, device=device)
+        self._changes = np.zeros(n_rows + 1, dtype=np.int32)  # in the number of windows, from row to row
 
-    def __post_init__(self) -> None:
-        self._sums = np.zeros((self.n_rows, self.n_columns), dtype=np.float32)
-        self._changes = np.zeros(self.n_rows + 1, dtype=np.int32)  # in the number of windows, from row to row
-
-    def add(self, starts: NDArray[np.intp], values: NDArray[np.floating]) -> None:
+    def add(self, starts: NDArray[np.intp], values: Tensor) -> None:
         """Add a batch of windows: `starts` (batch,), `values` (batch, time, column)."""
         ends = starts + values.shape[1]
         n_added = self._add_evenly_spaced(starts, values)
-        for start, end, window in zip(
-            starts[n_added:].tolist(), ends[n_added:].tolist(), values[n_added:], strict=True
-        ):
+        rest = slice(n_added, None)
+        for start, end, window in zip(starts[rest].tolist(), ends[rest].tolist(), values[rest], strict=True):
             self._sums[start:end] += window
         np.add.at(self._changes, starts, 1)
         np.add.at(self._changes, ends, -1)
 
-    def _add_evenly_spaced(self, starts: NDArray[np.intp], values: NDArray[np.floating]) -> int:
+    def _add_evenly_spaced(self, starts: NDArray[np.intp], values: Tensor) -> int:
         """Add the first windows, up to where they are not evenly spaced any more, and return how many they are.
 
         A window is divided into blocks as long as the step. One sum adds the last block of all windows, the next one
@@ -459,8 +457,8 @@ class OverlapAverage:
         if step < 1 or remainder or n_blocks > n_windows:  # then a loop over windows is shorter
             return 0
         first, n_rows = int(starts[0]), (n_windows + n_blocks - 1) * step
-        sums = self._sums[first : first + n_rows].reshape(-1, step, self.n_columns)
-        blocks = values[:n_windows].reshape(n_windows, n_blocks, step, self.n_columns)
+        sums = self._sums[first : first + n_rows].view(n_windows + n_blocks - 1, step, -1)
+        blocks = values[:n_windows].unflatten(1, (n_blocks, step))  # (window, block, step, column)
         for block in reversed(range(n_blocks)):
             sums[block : block + n_windows] += blocks[:, block]
         return n_windows
@@ -476,5 +474,5 @@ class OverlapAverage:
         counts = self._changes[:-1].cumsum(dtype=np.float32)
         if not counts.all():
             raise ValueError(f"row {int(np.argmin(counts))} is in no window; every row needs at least one")
-        self._sums /= counts[:, None]
-        return self._sums
+        self._sums /= torch.from_numpy(counts).to(self._sums.device)[:, None]
+        return self._sums.cpu().numpy()
