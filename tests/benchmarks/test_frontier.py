@@ -13,30 +13,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from benchmarks import frontier as command
+from benchmarks import frontier_rounds
 from benchmarks.cell_table import write_csv
 from benchmarks.contract import PROTOCOLS, SIMPLE, UNSUPERVISED, Method, Setup
-from benchmarks.frontier import (
-    BETTER,
-    Page,
-    Point,
-    Round,
-    best_within,
-    budget_sentence,
-    contenders,
-    frontier,
-    label_of,
-    page_text,
-    picture,
-    qualities,
-    read_rounds,
-    run_rounds,
-    size_table,
-    spread,
-    step_corners,
-    table_records,
-    times_text,
-    write_rounds,
-)
+from benchmarks.frontier import BETTER, Page, budget_sentence, page_text, qualities, size_table, table_records
+from benchmarks.frontier_picture import picture, spread, step_corners
+from benchmarks.frontier_points import Point, best_within, frontier
+from benchmarks.frontier_rounds import Round, contenders, label_of, read_rounds, run_rounds, times_text, write_rounds
 from benchmarks.isolation import OK, TIMEOUT
 from benchmarks.measure import METRICS, RAW, SMOOTHED
 from timesad import TimesNetDiscrepancyDetector
@@ -235,7 +218,7 @@ def test_page_has_a_section_for_each_size_and_says_what_it_rests_on(page):
 
 
 def test_picture_has_a_panel_for_each_protocol_and_a_label_for_each_point(page):
-    figure = picture(page, SIZE)
+    figure = picture({protocol: page.points(SIZE, protocol) for protocol in PROTOCOLS}, SIZE)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     assert [axes.get_ylabel() for axes in figure.axes] == [f"mean VUS-PR, {protocol}" for protocol in PROTOCOLS]
@@ -296,7 +279,7 @@ def test_a_run_that_was_stopped_loses_no_finished_round(toys, options, tmp_path,
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(command, "show", interrupt)
+        patched.setattr(frontier_rounds, "show", interrupt)
         with pytest.raises(KeyboardInterrupt):
             run_rounds(methods, [], options, table)
     kept = read_rounds(table)
