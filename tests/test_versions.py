@@ -48,7 +48,7 @@ def test_report_has_versions_threads_and_back_ends(shown) -> None:
     assert {name: shown[name] for name in _versions.REQUIRED} == {name: version(name) for name in _versions.REQUIRED}
     assert shown["threads"] == f"{torch.get_num_threads()} of torch"
     assert shown["cpu"] == torch.backends.cpu.get_cpu_capability()
-    assert shown["attention"].startswith("C code" if c_code.usable(torch.zeros(1)) else "torch's operations: ")
+    assert shown["C code"].startswith("in use" if c_code.usable(torch.zeros(1)) else "not in use: ")
 
 
 def test_missing_package_is_a_line_of_the_report(monkeypatch, capsys) -> None:
@@ -57,7 +57,7 @@ def test_missing_package_is_a_line_of_the_report(monkeypatch, capsys) -> None:
     assert "no-such-distribution: not installed\n" in capsys.readouterr().out
 
 
-class TestReasonForAttentionWithoutC:
+class TestReasonWhyTheCCodeIsNotInUse:
     """Each test changes what the search for the C code meets, and reads the line of the report."""
 
     @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ class TestReasonForAttentionWithoutC:
             lanes, obstacle = c_code._find()
             monkeypatch.setattr(c_code, "LANES", lanes)
             monkeypatch.setattr(c_code, "OBSTACLE", obstacle)
-            return _versions._attention()
+            return _versions._c_code()
 
         return search
 
@@ -83,7 +83,7 @@ class TestReasonForAttentionWithoutC:
         return code
 
     def test_none_if_it_is_in_use(self, reported, code) -> None:
-        assert reported() == "C code, 8 floats in a vector"
+        assert reported() == "in use, 8 floats in a vector"
 
     @pytest.mark.parametrize(("value", "is_off"), [("1", True), ("yes", True), ("0", False), ("", False)])
     def test_switched_off(self, reported, code, monkeypatch, value, is_off) -> None:
@@ -110,7 +110,7 @@ class TestReasonForAttentionWithoutC:
         monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
         assert "OMP_NUM_THREADS=1" in reported()
         monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-        assert reported().startswith("C code")
+        assert reported().startswith("in use")
 
 
 class TestFailedCompilation:

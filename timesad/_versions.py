@@ -21,8 +21,7 @@ def show_versions() -> None:
     """Print versions, processor and back ends to standard output, for a bug report.
 
     The text has the versions of Python, of timesad and of its required and optional packages. It also has the number
-    of threads, torch's CPU capability and CUDA devices. It names the code that computes attention on the processor: the
-    C code, or torch's operations and the reason for them.
+    of threads, torch's CPU capability and CUDA devices. It says whether the C code is in use, and if not, why.
 
     Examples
     --------
@@ -44,7 +43,7 @@ def show_versions() -> None:
             "threads": f"{torch.get_num_threads()} of torch",
             "cpu": torch.backends.cpu.get_cpu_capability(),
             "cuda": _cuda(),
-            "attention": _attention(),
+            "C code": _c_code(),
         },
     }
     for title, entries in sections.items():
@@ -71,10 +70,10 @@ def _cuda() -> str:
     return f"{', '.join(names)}; torch's CUDA {torch.version.cuda}"
 
 
-def _attention() -> str:
-    """What computes attention in single precision on the processor, and why."""
+def _c_code() -> str:
+    """Whether the C code computes attention and nearest windows on the processor, and if not, why."""
     if c_code.usable(torch.empty(0, dtype=torch.float32, device="cpu")):
-        return f"C code, {c_code.LANES[0]} floats in a vector"
+        return f"in use, {c_code.LANES[0]} floats in a vector"
     if not c_code.LANES:
-        return f"torch's operations: {c_code.OBSTACLE}"
-    return "torch's operations: torch's threads are not GNU OpenMP's; OMP_NUM_THREADS=1 selects the C code"
+        return f"not in use: {c_code.OBSTACLE}"
+    return "not in use: torch's threads are not GNU OpenMP's; OMP_NUM_THREADS=1 selects it"
