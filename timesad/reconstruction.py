@@ -26,7 +26,7 @@ from .calibration import (
 )
 from .local_evidence import LargestChannel, LocalEvidence, local_columns
 from .nn.networks import AssociatingNetwork, ReconstructionNetwork
-from .row_errors import KnownErrors, PositionCalibration, RowErrors, WindowErrors, average_over_windows, window_errors
+from .row_errors import PositionCalibration, RowErrors, WindowErrors, average_over_windows, window_errors
 from .windows import Series
 
 __all__ = ["ReconstructionParts", "ReconstructionScorer", "smoothed_closeness"]
@@ -263,7 +263,6 @@ class ReconstructionScorer:
         with_discrepancy: bool,
         by_channel: bool = False,
         with_local: bool = False,
-        known: KnownErrors | None = None,
     ) -> ReconstructionParts:
         """Score any rows.
 
@@ -279,16 +278,15 @@ class ReconstructionScorer:
             Whether to split the score by channel.
         with_local : bool, default=False
             Whether to compute the local evidence.
-        known : KnownErrors, default=None
-            Of earlier rows of the same stream.
         """
         self.network.to(device)
         windows = series.windows(self.network.window.window_size, self.stride)
-        arguments = self.network, windows, device
-        if known is None:
-            batches = window_errors(*arguments, with_discrepancy=with_discrepancy)
+        if series.known is None:
+            batches = window_errors(self.network, windows, device, with_discrepancy=with_discrepancy)
         else:
-            batches = known.window_errors(*arguments, with_discrepancy=with_discrepancy, first_row=series.first_row)
+            batches = series.known.window_errors(
+                self.network, windows, device, with_discrepancy=with_discrepancy, first_row=series.first_row
+            )
         errors = average_over_windows(batches, self.positions, len(series), series.n_channels, signed=with_local)
         return self.parts(errors.without(series.missing), series, by_channel=by_channel, with_local=with_local)
 

@@ -16,7 +16,6 @@ from .local_evidence import LocalEvidence
 from .neighbors import NeighborScorer, TrainingWindows
 from .nn.networks import ReconstructionNetwork
 from .reconstruction import ReconstructionParts, ReconstructionScorer
-from .row_errors import KnownErrors
 from .windows import Series
 
 __all__ = [
@@ -322,42 +321,27 @@ class SeriesScorer:
         n_far = max(0, n_before - self.near_rows)
         return max(0, n_far - (first_row + n_far) % math.lcm(self.grid, step))
 
-    def score(
-        self, series: Series, device: torch.device | str, n_far: int = 0, known: KnownErrors | None = None
-    ) -> NDArray[np.float64]:
+    def score(self, series: Series, device: torch.device | str, n_far: int = 0) -> NDArray[np.float64]:
         """Score of new rows, (n_rows - n_far,); larger is more abnormal.
 
-        Parameters
-        ----------
-        series : Series
-            The rows.
-        device : torch.device
-            Where to compute.
-        n_far : int, default=0
-            First rows of a single series, which are not scored; see the method `n_far`.
-        known : KnownErrors, default=None
-            Of earlier rows of the same stream.
+        The first `n_far` rows of a single series are not scored; see the method `n_far`.
         """
         device, past = torch.device(device), self._past(series)
         parts = distance = None
         near = series.from_row(n_far)
         if self.reconstruction is not None:
-            parts = self.reconstruction(near, device, with_discrepancy=self.settings.uses_discrepancy, known=known)
+            parts = self.reconstruction(near, device, with_discrepancy=self.settings.uses_discrepancy)
         if self.neighbors is not None:
             distance = self.neighbors(series, device, past, n_far)
         return self.join(parts, distance, self._weight(past, len(series))[n_far:])
 
-    def evidence(
-        self, series: Series, device: torch.device | str, n_far: int = 0, known: KnownErrors | None = None
-    ) -> RowEvidence:
-        """Score of new rows and the evidence that alarms are made of; parameters as of `score`."""
+    def evidence(self, series: Series, device: torch.device | str, n_far: int = 0) -> RowEvidence:
+        """Score of new rows and the evidence that alarms are made of; `n_far` as in `score`."""
         device, past = torch.device(device), self._past(series)
         parts = distance = local = None
         near = series.from_row(n_far)
         if self.reconstruction is not None:
-            parts = self.reconstruction(
-                near, device, with_discrepancy=self.settings.uses_discrepancy, with_local=True, known=known
-            )
+            parts = self.reconstruction(near, device, with_discrepancy=self.settings.uses_discrepancy, with_local=True)
         if self.neighbors is not None:
             distance, local = self.neighbors.with_local(series, device, past, n_far)
         return self.join_evidence(parts, distance, local, self._weight(past, len(series))[n_far:])

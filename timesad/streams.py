@@ -344,10 +344,8 @@ class Stream:
         scorer, device = self._detector.scorer_, self._detector._resolve_device()
         n_before = first - self._first_row
         n_far = scorer.n_far(n_before, self._first_row)
-        # Later rows may change what is interpolated, and with it the errors of earlier windows.
-        known = self._errors if self._detector._fitted_parameters["missing"] == ERROR else None
         with plain_torch(device):
-            return method(self._series(), device, n_far, known), n_before - n_far
+            return method(self._series(), device, n_far), n_before - n_far
 
     def _series(self) -> Series:
         """The rows held, scaled."""
@@ -355,7 +353,7 @@ class Stream:
             return self._detector._scaled_series(self._frame(), None)
         new = self._detector.scaling_(self._values[len(self._scaled) :])
         self._scaled = np.concatenate([self._scaled, new])
-        return Series(self._scaled, np.array([0, len(self._scaled)]), None, self._first_row)
+        return Series(self._scaled, np.array([0, len(self._scaled)]), None, self._first_row, self._errors)
 
     def _event_table(self, evidence: RowEvidence, first: int, events: list[Event]) -> pd.DataFrame:
         """One row an event; the evidence begins at row number `first`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,9 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from .row_errors import KnownErrors
 from torch.utils.data import Dataset
 
 __all__ = [
@@ -366,6 +370,8 @@ class Series:
         Cells whose values are interpolated and whose errors do not count.
     first_row : int, default=0
         Number of the first row in a longer series that this is a part of; see `window_starts`.
+    known : KnownErrors or None, default=None
+        A network's errors of earlier windows of the same stream.
 
     Examples
     --------
@@ -380,6 +386,7 @@ class Series:
     borders: NDArray[np.intp]
     missing: NDArray[np.bool_] | None = None
     first_row: int = 0
+    known: KnownErrors | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -394,7 +401,7 @@ class Series:
         if row == 0:
             return self
         missing = None if self.missing is None else self.missing[row:]
-        return Series(self.values[row:], np.array([0, len(self) - row]), missing, self.first_row + row)
+        return Series(self.values[row:], np.array([0, len(self) - row]), missing, self.first_row + row, self.known)
 
     def windows(self, window_size: int, stride: int) -> WindowSet:
         """Windows that together contain every row; see `window_starts`."""
