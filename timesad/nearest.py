@@ -104,7 +104,7 @@ def search_for(
     [[0.0, 0.0, 1.0]]
     """
     device = torch.device(device)
-    if windows.missing is None and c_code.usable(torch.empty(0, device=device)):
+    if windows.missing is None and c_code.usable(torch.empty(0, dtype=torch.float32, device=device)):
         return CompiledSearch(candidates, n_neighbors)
     return TorchSearch(candidates, n_neighbors, device, n_windows)
 
@@ -138,7 +138,7 @@ class CompiledSearch:
         return [self._outside(values, starts, zone) for zone in zones]
 
     def _outside(self, values: NDArray[np.float32], starts: NDArray[np.int64], zone: Zone) -> Differences:
-        found = Differences(*torch.empty((2, len(starts), self._window_size)))
+        found = Differences(*torch.empty((2, len(starts), self._window_size), dtype=torch.float32, device="cpu"))
         begin, end = (np.ascontiguousarray(one, dtype=np.int64) for one in zone)
         if not len(starts) == len(begin) == len(end):
             raise ValueError(f"the zone has {len(begin)} and {len(end)} numbers for {len(starts)} windows")

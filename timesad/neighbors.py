@@ -253,7 +253,7 @@ class RowDistances:
         self._n_far = n_far
         self._signed = signed
         self._row = OverlapAverage(len(windows.values) - n_far, 2 if signed else 1, device)
-        self._window = torch.zeros(len(windows), device=device)
+        self._window = torch.zeros(len(windows), dtype=torch.float32, device=device)
 
     def add(self, batch: slice, differences: Differences) -> None:
         """Add a batch of windows, with their differences from the neighbours."""
