@@ -16,7 +16,7 @@ STABLE = not sysconfig.get_config_var("Py_GIL_DISABLED")
 code = Extension(
     "timesad.c_code._code",
     sources=[f"timesad/c_code/{name}.c" for name in ("module", "maps", "nearest")],
-    depends=[f"timesad/c_code/{name}.h" for name in ("vectors", "maps_lanes", "nearest_lanes")],
+    depends=[f"timesad/c_code/{name}.h" for name in ("vectors", "widths", "maps_lanes", "nearest_lanes")],
     define_macros=[("Py_LIMITED_API", "0x030a0000")] if STABLE else [],
     # Clang before 14 contracts a * b + c to one instruction only if asked to.
     extra_compile_args=["-O3", "-ffp-contract=fast", "-Wno-psabi", "-fvisibility=hidden"],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.c_function import RefusesLanesAndThreads
 from timesad import NearestWindowsDetector, c_code
 from timesad.nearest import CompiledSearch, TorchSearch, Zone, search_for
 from timesad.windows import WindowColumn
@@ -114,7 +115,7 @@ ADDRESSES = ["values", "starts", "new_values", "new_starts", "zone_begin", "zone
 
 
 @needs_c
-class TestTheCFunctionRaises:
+class TestTheCFunctionRaises(RefusesLanesAndThreads):
     """For what would read or write memory of others, or end the process."""
 
     @pytest.fixture
@@ -133,16 +134,6 @@ class TestTheCFunctionRaises:
 
         changed()
         return changed
-
-    @pytest.mark.parametrize("lanes", [0, -1, 1, 4, 7, 17, 32, 2**31 - 1])
-    def test_lanes(self, call, lanes):
-        with pytest.raises(ValueError, match=f"lanes is {lanes}"):
-            call(lanes=lanes)
-
-    @pytest.mark.parametrize("n_threads", [0, -1, -(2**31)])
-    def test_threads(self, call, n_threads):
-        with pytest.raises(ValueError, match=f"n_threads is {n_threads}"):
-            call(n_threads=n_threads)
 
     @pytest.mark.parametrize("name", ["time", "n_windows"])
     @pytest.mark.parametrize("size", [0, -1, -(2**63), 2**63 - 1, 2**62, 2**61])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.c_function import RefusesLanesAndThreads
 from timesad import AnomalyTransformerDetector, c_code
 from timesad.nn.maps import backend_for, compiled, operations
 from timesad.nn.minimax import Route
@@ -180,7 +181,7 @@ OUTPUTS = ("mixed", "discrepancy", "on_qkv", "on_precision")
 @pytest.mark.parametrize(
     ("function", "names"), [("forward", FORWARD), ("backward", BACKWARD)], ids=["forward", "backward"]
 )
-class TestCFunctionsRaise:
+class TestCFunctionsRaise(RefusesLanesAndThreads):
     """For what would read or write memory of others, or end the process."""
 
     @pytest.fixture
@@ -198,21 +199,6 @@ class TestCFunctionsRaise:
 
         changed()
         return changed
-
-    @pytest.mark.parametrize("lanes", [0, -1, 1, 4, 7, 17, 32, 2**31 - 1])
-    def test_lanes(self, call, lanes):
-        with pytest.raises(ValueError, match=f"lanes is {lanes}"):
-            call(lanes=lanes)
-
-    def test_lanes_that_the_processor_has_not(self, call):
-        for lanes in {8, 16} - set(c_code.LANES):
-            with pytest.raises(ValueError, match=f"lanes is {lanes}"):
-                call(lanes=lanes)
-
-    @pytest.mark.parametrize("n_threads", [0, -1, -(2**31)])
-    def test_threads(self, call, n_threads):
-        with pytest.raises(ValueError, match=f"n_threads is {n_threads}"):
-            call(n_threads=n_threads)
 
     @pytest.mark.parametrize("name", ["batch", "time", "heads", "feature"])
     @pytest.mark.parametrize("size", [0, -1, -(2**63), 2**63 - 1, 2**62, 2**58])

@@ -17,7 +17,7 @@ from torch import Tensor
 with suppress(ImportError):  # `_find` names the reason
     from . import _code as code
 
-__all__ = ["LANES", "OBSTACLE", "checked", "code", "usable", "widest"]
+__all__ = ["LANES", "OBSTACLE", "code", "usable", "widest"]
 
 
 def _find() -> tuple[list[int], str]:
@@ -53,16 +53,3 @@ def widest(lanes: int | None) -> int:
     if lanes not in LANES:
         raise ValueError(f"lanes is {lanes}, but the processor and the C code support {LANES}")
     return lanes
-
-
-def checked(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Tensor:
-    """The tensor with its rows one after another, if the C code can read it."""
-    if tensor.dtype != dtype:
-        raise TypeError(f"{name} is {tensor.dtype}, but the C code reads {dtype}; torch's operations take every dtype")
-    if tensor.device.type != "cpu":
-        raise ValueError(
-            f"{name} is on {tensor.device}, but the C code reads the processor's memory; use torch's operations"
-        )
-    if tuple(tensor.shape) != shape:
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}, but must have {shape}")
-    return tensor.contiguous()

@@ -11,8 +11,6 @@ head of one window. A few of its rows are computed in a core's first cache, redu
 #include <string.h>
 
 #define LOG2_E 1.44269504088896341f
-#define WIDEST 16 /* floats in a vector */
-#define MOST_ROWS 8
 #define PADDED(n) (((n) + LANES - 1) / LANES * LANES)
 
 /* The entries of a vector in the order of the indices; `type` has as many integers. */
@@ -35,15 +33,8 @@ struct task {
     atomic_int out_of_memory;
 };
 
-#define LANES 16
-#define ROWS 8
-#define TARGET WIDE_TARGET
-#include "maps_lanes.h"
-
-#define LANES 8
-#define ROWS 4
-#define TARGET NARROW_TARGET
-#include "maps_lanes.h"
+#define TEMPLATE "maps_lanes.h"
+#include "widths.h"
 
 /* The work of each thread: take the next map until none is left. */
 static void take_maps(void *data) {

@@ -321,6 +321,3 @@ TARGET static void L(backward)(const struct task *t, long map, float *work) {
 #undef QUARTERS
 #undef PAIRS
 #undef FOLD
-#undef LANES
-#undef ROWS
-#undef TARGET

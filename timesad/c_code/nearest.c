@@ -9,9 +9,6 @@ time, in a core's first cache, so neither their windows nor any distances are st
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define WIDEST 16 /* floats in a vector */
-#define MOST_ROWS 8
-
 struct search {
     const float *values, *new_values; /* of the candidates, and of the windows that are compared with them */
     const long *starts, *new_starts;  /* first rows of the candidates, and of the windows */
@@ -40,15 +37,8 @@ static inline void start_with_any(const struct search *s, long window, float *di
     for (i = 0; i < s->n_neighbors; i++) distances[i] = INFINITY;
 }
 
-#define LANES 16
-#define ROWS 8
-#define TARGET WIDE_TARGET
-#include "nearest_lanes.h"
-
-#define LANES 8
-#define ROWS 4
-#define TARGET NARROW_TARGET
-#include "nearest_lanes.h"
+#define TEMPLATE "nearest_lanes.h"
+#include "widths.h"
 
 /* Write the means of (x - m)² and x - m over a window's neighbours m. */
 static void average(const struct search *s, long window, const long *found) {

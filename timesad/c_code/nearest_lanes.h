@@ -83,6 +83,3 @@ TARGET static void L(search)(const struct search *s, long begin, long end, float
 }
 
 #undef PANEL
-#undef LANES
-#undef ROWS
-#undef TARGET

@@ -1,7 +1,7 @@
 /* What the C files share: vectors of 8 and 16 floats, and threads.
 
-A header whose name ends in `_lanes.h` is included once per vector width, with LANES, ROWS and TARGET defined. There,
-L(name) is the name with the number of lanes at its end, and `vec` a vector of so many floats. GCC 9 and clang 12 compile
+A header whose name ends in `_lanes.h` is included once per vector width by widths.h, which defines LANES, ROWS and
+TARGET. There, L(name) is the name with the number of lanes at its end, and `vec` a vector of so many floats. GCC 9 and clang 12 compile
 this, and later versions. */
 
 #if !defined(__x86_64__)
@@ -20,8 +20,8 @@ this, and later versions. */
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
-#define WIDE_TARGET __attribute__((target("avx512f,avx512dq,fma")))
-#define NARROW_TARGET __attribute__((target("avx2,fma")))
+#define WIDEST 16 /* LANES, at most */
+#define MOST_ROWS 8 /* ROWS, at most */
 
 #define JOIN_(name, lanes) name##_##lanes
 #define JOIN(name, lanes) JOIN_(name, lanes)
