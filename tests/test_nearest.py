@@ -102,7 +102,7 @@ class TestCompiledSearch:
 
     def test_as_many_zones_as_windows(self):
         candidates = some_windows(8, 20, 0)
-        with pytest.raises(ValueError, match="the zone has 2 and 2 numbers for 3 windows"):
+        with pytest.raises(ValueError, match="zones have 2 and 2 numbers for 3 windows"):
             CompiledSearch(candidates, 2).differences(candidates, slice(0, 3), [Zone.none(2)])
 
     def test_a_vector_width_that_the_processor_has_not(self):
@@ -110,7 +110,17 @@ class TestCompiledSearch:
             CompiledSearch(some_windows(8, 20, 0), 2, lanes=3)
 
 
-NAMES = ["lanes", "n_threads", "time", "n_neighbors", "n_values", "n_candidates", "n_new_values", "n_windows"]
+NAMES = [
+    "lanes",
+    "n_threads",
+    "time",
+    "n_neighbors",
+    "n_values",
+    "n_candidates",
+    "n_new_values",
+    "n_windows",
+    "n_zones",
+]
 ADDRESSES = ["values", "starts", "new_values", "new_starts", "zone_begin", "zone_end", "squares", "differences"]
 
 
@@ -124,7 +134,7 @@ class TestTheCFunctionRaises(RefusesLanesAndThreads):
         numbers[:4] = torch.arange(4)
         is_float = {"values", "new_values", "squares", "differences"}
         memory = {name: (floats if name in is_float else numbers).clone() for name in ADDRESSES}
-        arguments = dict(zip(NAMES, [c_code.LANES[0], 1, 5, 2, 20, 4, 20, 3], strict=True))
+        arguments = dict(zip(NAMES, [c_code.LANES[0], 1, 5, 2, 20, 4, 20, 3, 2], strict=True))
         arguments |= {name: tensor.data_ptr() for name, tensor in memory.items()}
 
         def changed(start=None, **changes):
@@ -135,10 +145,10 @@ class TestTheCFunctionRaises(RefusesLanesAndThreads):
         changed()
         return changed
 
-    @pytest.mark.parametrize("name", ["time", "n_windows"])
+    @pytest.mark.parametrize("name", ["time", "n_windows", "n_zones"])
     @pytest.mark.parametrize("size", [0, -1, -(2**63), 2**63 - 1, 2**62, 2**61])
     def test_sizes(self, call, name, size):
-        with pytest.raises(ValueError, match=r"time is .* n_windows is"):
+        with pytest.raises(ValueError, match=r"time is .* n_windows is .* n_zones is"):
             call(**{name: size})
 
     @pytest.mark.parametrize("name", ["n_values", "n_new_values"])

@@ -135,26 +135,24 @@ class CompiledSearch:
         """See `Search.differences`."""
         values = np.ascontiguousarray(windows.values, dtype=np.float32)
         starts = np.ascontiguousarray(windows.starts[batch], dtype=np.int64)
-        return [self._outside(values, starts, zone) for zone in zones]
-
-    def _outside(self, values: NDArray[np.float32], starts: NDArray[np.int64], zone: Zone) -> Differences:
-        found = Differences(*torch.empty((2, len(starts), self._window_size), dtype=torch.float32, device="cpu"))
-        begin, end = (np.ascontiguousarray(one, dtype=np.int64) for one in zone)
-        if not len(starts) == len(begin) == len(end):
-            raise ValueError(f"the zone has {len(begin)} and {len(end)} numbers for {len(starts)} windows")
-        if not len(starts):
-            return found
-        arrays = (self._values, self._starts, values, starts, begin, end)
-        c_code.code.nearest(
-            self._lanes,
-            torch.get_num_threads(),
-            self._window_size,
-            self._n_neighbors,
-            *(len(one) for one in arrays[:4]),
-            *(one.ctypes.data for one in arrays),
-            *(one.data_ptr() for one in found),
-        )
-        return found
+        begin, end = (np.stack(ones).astype(np.int64) for ones in zip(*zones, strict=True))  # (zone, batch) each
+        if not begin.shape == end.shape == (len(zones), len(starts)):
+            raise ValueError(f"zones have {begin.shape[1]} and {end.shape[1]} numbers for {len(starts)} windows")
+        squares, signed = torch.empty((2, *begin.shape, self._window_size), dtype=torch.float32, device="cpu")
+        if len(starts):
+            arrays = (self._values, self._starts, values, starts, begin, end)
+            c_code.code.nearest(
+                self._lanes,
+                torch.get_num_threads(),
+                self._window_size,
+                self._n_neighbors,
+                *(len(one) for one in arrays[:4]),
+                len(zones),
+                *(one.ctypes.data for one in arrays),
+                squares.data_ptr(),
+                signed.data_ptr(),
+            )
+        return [Differences(*pair) for pair in zip(squares, signed, strict=True)]
 
 
 class TorchSearch:

@@ -9,7 +9,7 @@ from torch import nn
 
 from timesad.nn import InceptionConv2d, TimesBlock
 from timesad.nn.convolution import convolve_cropped
-from timesad.nn.times_block import fold, unfold
+from timesad.nn.times_block import fold, gelu, unfold
 
 N_KERNELS = 6
 
@@ -109,6 +109,18 @@ def test_gradient_of_a_zero_window_is_finite():
     x = torch.zeros(2, 48, 8, requires_grad=True)
     block(x).sum().backward()
     assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("low", [-8.0, -12.5, -14.0, -50.0])
+def test_gelu_is_torchs_and_its_gradient_is_never_subnormal(low):
+    """Torch's gradient is subnormal at -13, and products with subnormal numbers take many times as long."""
+    x = torch.linspace(low, 5.0, 1000, requires_grad=True)
+    gelu(x).backward(torch.full_like(x, 1e-3))
+    gradient = x.grad.abs()
+    assert torch.equal(gelu(x), nn.functional.gelu(x))
+    assert not ((gradient > 0) & (gradient < torch.finfo(torch.float32).tiny)).any()
+    expected = torch.autograd.grad(nn.functional.gelu(x).sum(), x)[0] * 1e-3
+    torch.testing.assert_close(x.grad, expected, rtol=0, atol=1e-16)
 
 
 class TestFrozen:

@@ -12,9 +12,9 @@ time, in a core's first cache, so neither their windows nor any distances are st
 struct search {
     const float *values, *new_values; /* of the candidates, and of the windows that are compared with them */
     const long *starts, *new_starts;  /* first rows of the candidates, and of the windows */
-    const long *zone_begin, *zone_end; /* of each window: the candidates with these numbers are left out */
-    long n_values, n_new_values, n_candidates, n_windows, time, n_neighbors, chunk;
-    float *squares, *differences; /* (window, time) each: means over the neighbours */
+    const long *zone_begin, *zone_end; /* (zone, window): the candidates with these numbers are left out */
+    long n_values, n_new_values, n_candidates, n_windows, n_zones, time, n_neighbors, chunk;
+    float *squares, *differences; /* (zone, window, time) each: means over the neighbours outside of the zone */
     void (*work)(const struct search *, long begin, long end, float *panel, float *best, long *found);
     atomic_long next;
     atomic_int out_of_memory;
@@ -28,11 +28,16 @@ static inline void insert(float *distances, long *numbers, long n, float distanc
     distances[i] = distance, numbers[i] = number;
 }
 
+/* Whether a zone leaves all candidates [c, beyond) out; `place` is zone * n_windows + window. */
+static inline int leaves_out(const struct search *s, long place, long c, long beyond) {
+    return s->zone_begin[place] <= c && beyond <= s->zone_end[place];
+}
+
 /* Begin with the first candidates that are not left out: what remains where all distances are infinite or NaN. */
-static inline void start_with_any(const struct search *s, long window, float *distances, long *numbers) {
+static inline void start_with_any(const struct search *s, long place, float *distances, long *numbers) {
     long i = 0;
     for (long c = 0; c < s->n_candidates && i < s->n_neighbors; c++)
-        if (c < s->zone_begin[window] || s->zone_end[window] <= c) numbers[i++] = c;
+        if (!leaves_out(s, place, c, c + 1)) numbers[i++] = c;
     for (; i < s->n_neighbors; i++) numbers[i] = 0;
     for (i = 0; i < s->n_neighbors; i++) distances[i] = INFINITY;
 }
@@ -40,10 +45,10 @@ static inline void start_with_any(const struct search *s, long window, float *di
 #define TEMPLATE "nearest_lanes.h"
 #include "widths.h"
 
-/* Write the means of (x - m)² and x - m over a window's neighbours m. */
-static void average(const struct search *s, long window, const long *found) {
-    const float *x = s->new_values + s->new_starts[window], share = 1.0f / (float)s->n_neighbors;
-    float *squares = s->squares + window * s->time, *differences = s->differences + window * s->time;
+/* Write the means of (x - m)² and x - m over the neighbours m of a window x; `place` is zone * n_windows + window. */
+static void average(const struct search *s, const float *x, long place, const long *found) {
+    const float share = 1.0f / (float)s->n_neighbors;
+    float *squares = s->squares + place * s->time, *differences = s->differences + place * s->time;
     for (long t = 0; t < s->time; t++) squares[t] = differences[t] = 0;
     for (long i = 0; i < s->n_neighbors; i++) {
         const float *m = s->values + s->starts[found[i]];
@@ -59,15 +64,19 @@ static void average(const struct search *s, long window, const long *found) {
 static void take_windows(void *data) {
     struct search *s = data;
     void *panel = NULL;
-    float *best = malloc(s->chunk * s->n_neighbors * sizeof(float));
-    long *found = malloc(s->chunk * s->n_neighbors * sizeof(long));
+    const long size = s->chunk * s->n_zones * s->n_neighbors;
+    float *best = malloc(size * sizeof(float));
+    long *found = malloc(size * sizeof(long));
     if (!best || !found || posix_memalign(&panel, 64, 2 * WIDEST * s->time * sizeof(float)))
         atomic_store(&s->out_of_memory, 1);
     else
         for (long begin; (begin = atomic_fetch_add(&s->next, s->chunk)) < s->n_windows;) {
             const long end = begin + s->chunk < s->n_windows ? begin + s->chunk : s->n_windows;
             s->work(s, begin, end, panel, best, found);
-            for (long i = begin; i < end; i++) average(s, i, found + (i - begin) * s->n_neighbors);
+            const long *neighbors = found;
+            for (long i = begin; i < end; i++)
+                for (long z = 0; z < s->n_zones; z++, neighbors += s->n_neighbors)
+                    average(s, s->new_values + s->new_starts[i], z * s->n_windows + i, neighbors);
         }
     free(panel), free(best), free(found);
 }
@@ -88,15 +97,15 @@ static int check(const struct search *s, int lanes, int n_threads) {
         PyErr_SetString(PyExc_ValueError, "an address is 0");
     else if (s->time < 1 || s->n_windows < 1 || s->n_values < s->time || s->n_new_values < s->time ||
              __builtin_mul_overflow(s->time, 2 * WIDEST * sizeof(float), &bytes) ||
-             __builtin_mul_overflow(s->n_windows, s->time, &bytes) ||
-             __builtin_mul_overflow(bytes, sizeof(float), &bytes))
+             s->n_zones < 1 || __builtin_mul_overflow(s->n_windows, s->n_zones, &bytes) ||
+             __builtin_mul_overflow(bytes, s->time, &bytes) || __builtin_mul_overflow(bytes, sizeof(float), &bytes))
         PyErr_Format(PyExc_ValueError,
-                     "time is %ld and n_windows is %ld, but both must be at least 1, no series may be shorter (%ld and "
-                     "%ld rows), and their product must fit in memory",
-                     s->time, s->n_windows, s->n_values, s->n_new_values);
+                     "time is %ld, n_windows is %ld and n_zones is %ld, but all must be at least 1, no series may be "
+                     "shorter than a window (%ld and %ld rows), and their product must fit in memory",
+                     s->time, s->n_windows, s->n_zones, s->n_values, s->n_new_values);
     else if (s->n_neighbors < 1 || s->n_neighbors > s->n_candidates ||
              __builtin_mul_overflow(s->n_windows + MOST_ROWS, s->n_neighbors, &bytes) ||
-             __builtin_mul_overflow(bytes, sizeof(long), &bytes))
+             __builtin_mul_overflow(bytes, s->n_zones, &bytes) || __builtin_mul_overflow(bytes, sizeof(long), &bytes))
         PyErr_Format(PyExc_ValueError, "n_neighbors is %ld, but must be in [1, n_candidates], which is %ld",
                      s->n_neighbors, s->n_candidates);
     else if (!starts_fit(s->starts, s->n_candidates, s->n_values, s->time) ||
@@ -110,9 +119,9 @@ PyObject *nearest(PyObject *module, PyObject *args) {
     struct search s = {0};
     int lanes, n_threads;
     unsigned long long values, starts, new_values, new_starts, zone_begin, zone_end, squares, differences;
-    if (!PyArg_ParseTuple(args, "iillllllKKKKKKKK", &lanes, &n_threads, &s.time, &s.n_neighbors, &s.n_values,
-                          &s.n_candidates, &s.n_new_values, &s.n_windows, &values, &starts, &new_values, &new_starts,
-                          &zone_begin, &zone_end, &squares, &differences))
+    if (!PyArg_ParseTuple(args, "iilllllllKKKKKKKK", &lanes, &n_threads, &s.time, &s.n_neighbors, &s.n_values,
+                          &s.n_candidates, &s.n_new_values, &s.n_windows, &s.n_zones, &values, &starts, &new_values,
+                          &new_starts, &zone_begin, &zone_end, &squares, &differences))
         return NULL;
     s.values = POINTER(values), s.starts = POINTER(starts);
     s.new_values = POINTER(new_values), s.new_starts = POINTER(new_starts);

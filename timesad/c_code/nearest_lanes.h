@@ -48,11 +48,30 @@ INLINE unsigned L(below)(const float *entries, float limit) {
 #endif
 }
 
-/* Find the neighbours of the windows [begin, end); `panel` has room for a panel, `best` for their distances. */
+/* Put a panel's candidates c, c + 1, … into the lists of a window's neighbours, one list for each zone, if they are nearer
+than the last there; `compared` has the window's row of `compare`. */
+INLINE void L(keep)(const struct search *s, long window, long c, const float *compared, float *best, long *found) {
+    const long n = s->n_neighbors;
+    float limit = best[n - 1];
+    for (long z = 1; z < s->n_zones; z++) limit = best[(z + 1) * n - 1] > limit ? best[(z + 1) * n - 1] : limit;
+    for (long j = 0; j < PANEL; j += LANES)
+        for (unsigned bits = L(below)(compared + j, limit); bits; bits &= bits - 1) {
+            const long k = j + __builtin_ctz(bits);
+            for (long z = 0; z < s->n_zones; z++)
+                if (!leaves_out(s, z * s->n_windows + window, c + k, c + k + 1))
+                    insert(best + z * n, found + z * n, n, compared[k], c + k);
+        }
+}
+
+/* Find the neighbours of the windows [begin, end), n_zones lists a window; `panel` has room for a panel. */
 TARGET static void L(search)(const struct search *s, long begin, long end, float *panel, float *best, long *found) {
     float half_lengths[PANEL], compared[ROWS * PANEL];
-    const long n = s->n_neighbors;
-    for (long i = begin; i < end; i++) start_with_any(s, i, best + (i - begin) * n, found + (i - begin) * n);
+    const long lists = s->n_zones * s->n_neighbors; /* of a window */
+    for (long i = begin; i < end; i++)
+        for (long z = 0; z < s->n_zones; z++) {
+            const long list = (i - begin) * lists + z * s->n_neighbors;
+            start_with_any(s, z * s->n_windows + i, best + list, found + list);
+        }
     for (long c = 0; c < s->n_candidates; c += PANEL) {
         const long beyond = c + PANEL < s->n_candidates ? c + PANEL : s->n_candidates;
         int is_packed = 0;
@@ -63,20 +82,14 @@ TARGET static void L(search)(const struct search *s, long begin, long end, float
             for (long r = 0; r < ROWS; r++) {
                 const long window = i + (r < rows ? r : 0);
                 x[r] = s->new_values + s->new_starts[window];
-                is_wanted |= c < s->zone_begin[window] || s->zone_end[window] < beyond;
+                for (long z = 0; z < s->n_zones; z++) is_wanted |= !leaves_out(s, z * s->n_windows + window, c, beyond);
             }
             if (!is_wanted) continue;
             if (!is_packed) L(pack)(s, c, panel, half_lengths), is_packed = 1;
             L(compare)(x, panel, half_lengths, s->time, compared);
             for (long r = 0; r < rows; r++) {
-                float *distances = best + (i + r - begin) * n;
-                long *numbers = found + (i + r - begin) * n;
-                for (long j = 0; j < PANEL; j += LANES)
-                    for (unsigned bits = L(below)(compared + r * PANEL + j, distances[n - 1]); bits; bits &= bits - 1) {
-                        const long k = j + __builtin_ctz(bits);
-                        if (s->zone_begin[i + r] <= c + k && c + k < s->zone_end[i + r]) continue;
-                        insert(distances, numbers, n, compared[r * PANEL + k], c + k);
-                    }
+                const long list = (i + r - begin) * lists;
+                L(keep)(s, i + r, c, compared + r * PANEL, best + list, found + list);
             }
         }
     }
