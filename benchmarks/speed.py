@@ -32,14 +32,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from timesad import (
     AnomalyTransformerDetector,
     NearestWindowsDetector,
     TimesNetDetector,
     TimesNetDiscrepancyDetector,
+    c_code,
 )
 from timesad.nn import AnomalyTransformerNetwork, AssociationSettings, BlockSettings, WindowSettings
+from timesad.row_errors import batch_errors
 from timesad.scoring import ScoreSettings
 from timesad.training import TrainingSettings
 
@@ -58,6 +61,8 @@ PACKAGES = ("timesad", "torch", "numpy", "scikit-learn", "pyod", "deepod")
 RAY_MODULES = ("ray", "ray.tune", "ray.air", "ray.tune.schedulers")
 CSV_COLUMNS = ("table", "n_rows", "n_channels", "contender", "measure", "repeat", "seconds")
 FIT, SCORE = "fit", "score"
+PYOD_TRANSFORMER, DEEPOD_TIMESNET = PEER_NAMES = "PyOD AnomalyTransformer", "DeepOD TimesNet"
+PRODUCT_SIZE, PRODUCT_TRIES = 1024, 20  # of the fastest product, for what a score needs at least
 
 
 # Contenders
@@ -166,9 +171,9 @@ def peers(device: str) -> dict[str, Callable[[], Any]]:
     score = {"anomaly_score": "reconstruction+discrepancy", "discrepancy_weight": OFFICIAL_WEIGHT, "n_heads": N_HEADS}
     return {
         "AnomalyTransformerDetector, equal size": partial(EqualTransformer, **ours, **score),
-        "PyOD AnomalyTransformer": partial(pyod_transformer, device),
+        PYOD_TRANSFORMER: partial(pyod_transformer, device),
         "TimesNetDetector, equal size": partial(EqualTimesNet, **ours, n_periods=N_PERIODS),
-        "DeepOD TimesNet": partial(deepod_timesnet, device),
+        DEEPOD_TIMESNET: partial(deepod_timesnet, device),
     }
 
 
@@ -283,6 +288,48 @@ def machine_sentence(device: str) -> str:
     )
 
 
+# What a score needs at least
+
+
+def operations(build: Callable[[], Any], n_rows: int, n_channels: int) -> float:
+    """Additions and multiplications of the products and convolutions that score so many rows at equal size."""
+    detector = build().fit(made_up_series(2 * WINDOW, n_channels))
+    parts = detector.scorer_.reconstruction
+    with mock.patch.object(c_code, "LANES", []), FlopCounterMode(display=False) as counter:  # it does not count C code
+        with_discrepancy = detector.scorer_.settings.uses_discrepancy
+        batch_errors(parts.network, torch.zeros(1, WINDOW, n_channels), with_discrepancy=with_discrepancy)
+    return float(counter.get_total_flops()) * (n_rows - WINDOW + 1)
+
+
+def product_rate() -> float:
+    """Additions and multiplications a second of a product of two matrices, the most in some tries."""
+    a, b = torch.rand(2, PRODUCT_SIZE, PRODUCT_SIZE)
+    seconds = []
+    for _ in range(PRODUCT_TRIES):
+        start = clock()
+        a @ b
+        seconds.append(clock() - start)
+    return 2 * PRODUCT_SIZE**3 / min(seconds)
+
+
+def floor_table(results: Sequence[Times], n_rows: int, n_channels: int, device: str) -> str:
+    """Operations of a score, and the seconds that they take at the rate of a matrix product."""
+    rate, rows = product_rate(), []
+    for times in results:
+        if times.name in PEER_NAMES or not times.seconds[SCORE]:
+            continue
+        needed = operations(peers(device)[times.name], n_rows, n_channels)
+        seconds = statistics.median(times.seconds[SCORE])
+        floor = needed / rate
+        rows.append([times.name, f"{needed / 1e9:.0f}", f"{floor:.2f}", f"{seconds:.2f}", f"{seconds / floor:.1f}"])
+    columns = ["", "10⁹ operations", "at least, s", "score, s", "times as long"]
+    return (
+        "## What the score needs at least\n\nOperations of matrix products and convolutions alone, at the "
+        f"{rate / 1e9:.0f} · 10⁹ a second of a product of two matrices of {PRODUCT_SIZE:,} × {PRODUCT_SIZE:,}.\n\n"
+        + markdown_table(columns, rows)
+    )
+
+
 # The page
 
 
@@ -316,6 +363,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         contenders = (defaults if table == "defaults" else peers)(options.device)
         results = interleave(contenders, np.split(series, 2), options.repeats)
         parts.append(f"## {table.capitalize()}: {n_rows:,} rows × {n_channels} channels\n\n{times_table(results)}")
+        if table == "equal size" and options.device == "cpu":
+            parts.append(floor_table(results, n_rows, n_channels, options.device))
         lines += [
             (table, n_rows, n_channels, times.name, measure, repeat, f"{seconds:.4f}")
             for times in results

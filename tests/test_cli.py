@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -221,9 +222,9 @@ class TestWatch:
         growing.write_text(text[:middle])
         command = [sys.executable, "-m", "timesad", "watch", str(growing), "--model", str(model), "--follow"]
         command += ["--every", "7"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
-        ) as process:
+        default = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's job in the background ignores it
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, cwd=REPOSITORY, preexec_fn=default, **pipes) as process:
             try:
                 lines = [process.stdout.readline() for _ in range(10)]
                 with growing.open("a") as file:

@@ -22,7 +22,7 @@ def test_columns_are_root_mean_squares_within_borders():
 
 
 def test_each_horizon_has_its_largest_channel_and_the_shortest_one_names_it():
-    local = LargestChannel(2)
+    local = LargestChannel()
     local.add(0, [np.array([1.0, 5.0]), np.array([2.0, 0.0]), np.array([3.0, -2.0])], np.float32([10, 20]))
     local.add(1, [np.array([4.0, 1.0]), np.array([1.0, 1.0]), np.array([3.0, -1.0])], np.float32([30, 40]))
     evidence = local.evidence()

@@ -447,17 +447,18 @@ class TestNeighborScorer:
         )
         assert (score_new(alone, series_of(new), "cpu") > score_new(scorer, series_of(new), "cpu")).any()
 
-    def test_computes_on_the_device(self, train):
+    def test_nothing_is_copied_from_the_device_before_the_score_is_complete(self, train):
         """Tensors on the device "meta" have no values: any read of a result fails."""
         series = series_of(train)
         scorer, *_ = fit_scorer(series)
-        windows = series.windows(WINDOW, 1)
-        for call in (
-            lambda: list(scorer.training.distances(windows, "meta")),
-            lambda: list(scorer.training.self_join(windows, "meta")),
-            lambda: NeighborScorer.fit(scorer.training, series, stride=1, smoothing=5, device="meta"),
-            lambda: score_new(scorer, series, "meta"),
-            lambda: scorer.explain(series, "meta", scorer.past(series)),
-        ):
-            with pytest.raises(NotImplementedError, match="meta"):
-                call()
+        past = scorer.past(series)
+        score, local = scorer.with_local(series, "meta", past)
+        parts = scorer.explain(series, "meta", past)
+        for found in (scorer(series, "meta", past), score, local.channel, local.deviation, parts.score):
+            assert found.device.type == "meta"
+            assert found.shape == (len(train),)
+
+    def test_calibration_reads_distances_of_the_device(self, train):
+        scorer, *_ = fit_scorer(series_of(train))
+        with pytest.raises(NotImplementedError, match="meta"):
+            NeighborScorer.fit(scorer.training, series_of(train), stride=1, smoothing=5, device="meta")

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import timesad
-from timesad import row_errors
+from timesad import earlier_windows, neighbors, row_errors
 from timesad.exceptions import TimeGapWarning
 from timesad.streams import RESULTS, KnownLevels, Stream, StreamFinder
 
@@ -250,6 +250,37 @@ class TestMemory:
         assert stream.history.index[0] > 1000
         assert np.isfinite(last).all()
 
+    @pytest.mark.parametrize("missing", ["error", "mask"])
+    def test_a_longer_past_depends_on_neither_updates_nor_a_restart(self, make_nearest, waves, series, missing):
+        detector = make_nearest(smoothing=SMOOTHING, max_windows=60, missing=missing).fit(waves)
+        long = np.tile(series, (3, 1))
+        one, other = detector.stream(), detector.stream()
+        found, parts = feed(one, long), []
+        for at in range(0, len(long), 300):
+            other = pickle.loads(pickle.dumps(other))  # without what it computed
+            parts.append(other.update(long[at : at + 300]))
+        assert other.history.index[0] > 0
+        final, again = final_scores(found), final_scores(parts)
+        np.testing.assert_allclose(again[final.index], final, rtol=1e-5, atol=1e-5)
+
+    def test_a_longer_past_is_the_last_windows(self, make_nearest, waves, series):
+        """The fault that comes again after 500 rows is as new as before to the last 60 windows of 120 rows."""
+        seconds = {}
+        for max_windows in (60, 1000):
+            stream = make_nearest(smoothing=SMOOTHING, max_windows=max_windows).fit(waves).stream()
+            final = final_scores([stream.update(series), stream.finish()])
+            seconds[max_windows] = final[900:920].mean() / final[400:420].mean()
+        assert seconds[60] > 0.9
+        assert seconds[1000] < 0.7
+
+    def test_alarms_of_detect_are_in_the_last_rows(self, make_nearest, waves, series):
+        detector = make_nearest(smoothing=SMOOTHING, max_windows=60).fit(waves)
+        stream = detector.stream()
+        feed(stream, np.tile(series, (5, 1)), sizes=(400,))
+        alarms = stream.detect()
+        assert len(alarms) > 0
+        assert alarms["start"].min() >= stream.n_rows - detector.alarm_finder_.memory
+
 
 class TestState:
     def test_a_pickled_stream_goes_on(self, detector, series):
@@ -358,6 +389,27 @@ class TestKeptResults:
         detector.decision_function(series[:650])
         assert sum(n_windows) > 100
 
+    def test_the_search_runs_for_windows_with_new_rows_only(self, make_nearest, waves, series, monkeypatch):
+        detector = make_nearest(smoothing=SMOOTHING).fit(waves)
+        stream, n_windows, n_hashed = detector.stream(history=series[:600]), [], []
+        stream.update(series[600:630])
+        search, hashes = neighbors.search_for, earlier_windows.window_keys
+
+        def counted(candidates, number, windows, device, n_searched):
+            n_windows.append(n_searched)
+            return search(candidates, number, windows, device, n_searched)
+
+        monkeypatch.setattr(neighbors, "search_for", counted)
+        monkeypatch.setattr(earlier_windows, "window_keys", lambda of: n_hashed.append(len(of.values)) or hashes(of))
+        for row in series[630:650]:
+            n_windows.clear(), n_hashed.clear()
+            stream.update(row)
+            assert sum(n_windows) <= 2 * 2  # as the network, in two channels
+            assert sum(n_hashed) <= 16 + 2
+        n_windows.clear()
+        detector.decision_function(series[:650])
+        assert sum(n_windows) > 100
+
     def test_rows_that_were_taken_back_leave_no_errors(self, detector, series, monkeypatch):
         streams = [detector.stream(history=series[:600]) for _ in range(2)]
         with monkeypatch.context() as patch:
@@ -371,7 +423,7 @@ class TestKeptResults:
         stream = detector.stream()
         feed(stream, np.tile(series, (5, 1)), sizes=(100, 400))
         assert stream.history.index[0] > 0 or stream.memory_rows > 5 * len(series)
-        np.testing.assert_array_equal(stream._scaled, detector.scaling_(stream.history.to_numpy()))
+        np.testing.assert_array_equal(stream._scaled.rows, detector.scaling_(stream.history.to_numpy()))
 
     def test_they_are_not_stored(self, nearest, series):
         stream = nearest.stream(history=series)

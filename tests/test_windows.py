@@ -10,6 +10,7 @@ import torch
 
 from timesad.windows import (
     OverlapAverage,
+    OverlapMaximum,
     Series,
     WindowSet,
     chronological_split,
@@ -157,24 +158,6 @@ class TestWindowSet:
         assert windows.column(0).observed(slice(None)) is None
         assert windows.column(1).observed(slice(None)).tolist() == [[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]
 
-    @pytest.mark.parametrize("stride", [1, 2, 5, 9])
-    @pytest.mark.parametrize("n_far", [0, 6])
-    def test_the_largest_of_the_windows_of_each_row(self, stride, n_far):
-        series = Series(np.zeros((60, 1), dtype=np.float32), np.array([0, 60] if n_far else [0, 23, 60]))
-        windows = series.windows(9, stride)
-        values = np.random.default_rng(stride).random(len(windows), dtype=np.float32)
-        kept = [start for start in windows.starts if start >= n_far]
-        expected = [
-            max(
-                value
-                for value, start in zip(values, windows.starts, strict=True)
-                if start in kept and 0 <= row - start < 9
-            )
-            for row in range(int(kept[0]), 60)
-        ]
-        found = windows.largest_of_rows(values, int(kept[0]))
-        assert found.tolist() == expected
-
     def test_a_data_loader_reads_single_windows_and_batches(self, windows):
         window, nothing = windows[2]
         assert torch.equal(window, windows.batch([2])[0])
@@ -217,6 +200,23 @@ def test_a_series_has_rows_channels_and_windows():
     assert windows.starts.tolist() == [0, 1, 4, 6, 8]
     assert windows.values is series.values
     assert windows.window_size == 3
+
+
+@pytest.mark.parametrize("form", [np.asarray, torch.from_numpy])
+@pytest.mark.parametrize("stride", [1, 2, 5, 9])
+@pytest.mark.parametrize("n_far", [0, 6])
+def test_the_largest_of_the_windows_of_each_row(form, stride, n_far):
+    series = Series(np.zeros((60, 1), dtype=np.float32), np.array([0, 60] if n_far else [0, 23, 60]))
+    windows = series.windows(9, stride)
+    values = np.random.default_rng(stride).random(len(windows), dtype=np.float32)
+    kept = [start for start in windows.starts if start >= n_far]
+    expected = [
+        max(
+            value for value, start in zip(values, windows.starts, strict=True) if start in kept and 0 <= row - start < 9
+        )
+        for row in range(int(kept[0]), 60)
+    ]
+    assert OverlapMaximum(windows, int(kept[0]))(form(values)).tolist() == expected
 
 
 class TestOverlapAverage:

@@ -6,21 +6,25 @@ m / f <= max_windows. Time and memory for each row are therefore bounded, howeve
 
 A window that equals a training window is no candidate: it would count twice. Rows that the detector was fitted on may
 thus stand before the new ones.
+
+In a stream, candidates are the last ones, whatever rows the stream still holds; see `StreamPast`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .windows import WindowSet
+from .windows import WindowSet, runs
 
-__all__ = ["EarlierWindows", "Segment", "window_keys"]
+__all__ = ["EarlierWindows", "KnownCandidates", "Segment", "StreamPast", "window_keys"]
 
+BLOCKS = 8  # of a stream's past; the oldest block is left out as a whole
 KEY_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no power of it is 0 modulo 2^64
 
 
@@ -63,6 +67,13 @@ class Segment:
         begin = min(max(self.begin, n_windows), self.end)
         return Segment(begin, self.end, self.candidates, self.n_earlier[begin - self.begin :])
 
+    def only(self, wanted: NDArray[np.bool_]) -> list[Segment]:
+        """Segments of those of its windows that are wanted, (n_windows,) of all windows."""
+        return [
+            Segment(self.begin + first, self.begin + last, self.candidates, self.n_earlier[first:last])
+            for first, last in runs(wanted[self.begin : self.end]).tolist()
+        ]
+
     def batches(self, size: int) -> list[slice]:
         """Slices of at most `size` windows."""
         return [slice(begin, min(begin + size, self.end)) for begin in range(self.begin, self.end, size)]
@@ -70,6 +81,67 @@ class Segment:
     def counts(self, batch: slice) -> NDArray[np.intp]:
         """`n_earlier` of a batch's windows."""
         return self.n_earlier[batch.start - self.begin : batch.stop - self.begin]
+
+
+class StreamPast(NamedTuple):
+    """Which earlier windows are candidates in a stream: those that start in its last seven or eight blocks.
+
+    Parameters
+    ----------
+    first_row : int
+        Number of the first row held in the stream.
+    n_rows : int
+        Rows of eight blocks. Nothing is left out of a stream that is not longer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.earlier_windows import StreamPast
+    >>> StreamPast(first_row=0, n_rows=80).oldest(np.array([70, 79, 80, 89, 90])).tolist()
+    [0, 0, 10, 10, 20]
+    """
+
+    first_row: int
+    n_rows: int
+
+    def oldest(self, starts: NDArray[np.intp]) -> NDArray[np.intp]:
+        """First row that a candidate for each window may start at, both counted from the first row held."""
+        block = max(1, self.n_rows // BLOCKS)
+        numbers = starts + self.first_row - self.n_rows + block
+        return np.maximum(numbers // block * block - self.first_row, 0)
+
+
+class KnownCandidates:
+    """Which windows of a stream equal no training window, by row number: only new windows are hashed."""
+
+    def __init__(self) -> None:
+        self._starts: NDArray[np.intp] = np.empty(0, dtype=np.intp)  # row numbers
+        self._differs: NDArray[np.bool_] = np.empty(0, dtype=bool)
+
+    def numbers(self, windows: WindowSet, first_row: int, training_keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """Numbers of the windows but the last that equal no training window; forgets those that are not asked for.
+
+        Parameters
+        ----------
+        windows : WindowSet
+            All windows, by first row.
+        first_row : int
+            Number of the windows' first row in the stream.
+        training_keys : ndarray of shape (n_training_windows,)
+            The same in each call.
+        """
+        starts = windows.starts[:-1] + first_row  # the last window is no candidate: no window begins after it
+        differs = np.ones(len(starts), dtype=bool)
+        _, places, old_places = np.intersect1d(starts, self._starts, assume_unique=True, return_indices=True)
+        differs[places] = self._differs[old_places]
+        new = np.setdiff1d(np.arange(len(starts)), places, assume_unique=True)
+        if len(new):
+            first = windows.starts[new[0]]
+            rows = windows.values[first : windows.starts[new[-1]] + windows.window_size]
+            keys = window_keys(WindowSet(rows, windows.starts[new] - first, windows.window_size))
+            differs[new] = ~np.isin(keys, training_keys)
+        self._starts, self._differs = starts, differs
+        return np.flatnonzero(differs)
 
 
 @dataclass(frozen=True)
@@ -84,6 +156,8 @@ class EarlierWindows:
         Rows where the series begin and end. The windows of one series are no candidates for another.
     numbers : ndarray of shape (n_candidates,)
         Numbers of the windows that equal no training window.
+    stream : StreamPast or None, default=None
+        Of a stream, whose windows are those of one series.
 
     Examples
     --------
@@ -104,6 +178,7 @@ class EarlierWindows:
     windows: WindowSet
     borders: NDArray[np.intp]
     numbers: NDArray[np.intp]
+    stream: StreamPast | None = None
 
     @classmethod
     def of(cls, windows: WindowSet, borders: NDArray[np.intp], training_keys: NDArray[np.uint64]) -> EarlierWindows:
@@ -112,6 +187,8 @@ class EarlierWindows:
 
     def segments(self, max_windows: int) -> list[Segment]:
         """Divide all windows into segments, in order, each with at most `max_windows` candidates a window."""
+        if self.stream is not None:
+            return self._stream_segments(self.stream)
         segments = []
         starts = self.windows.starts
         limits = zip(np.searchsorted(starts, self.borders), self._numbers_at(self.borders), strict=True)
@@ -127,6 +204,18 @@ class EarlierWindows:
                     n_earlier = -(-n_before[begin:end] // factor)
                     candidates = numbers[::factor][: n_earlier[-1]]
                     segments.append(Segment(int(first + begin), int(first + end), candidates, n_earlier))
+        return segments
+
+    def _stream_segments(self, stream: StreamPast) -> list[Segment]:
+        starts = self.windows.starts
+        n_before = self._numbers_at(starts - self.windows.window_size + 1)
+        n_left_out = self._numbers_at(stream.oldest(starts))
+        changes = np.flatnonzero(np.diff(n_left_out)) + 1
+        segments = []
+        for begin, end in pairwise([0, *changes.tolist(), len(starts)]):
+            left_out = n_left_out[begin]
+            n_earlier = np.maximum(n_before[begin:end] - left_out, 0)
+            segments.append(Segment(begin, end, self.numbers[left_out:][: n_earlier[-1]], n_earlier))
         return segments
 
     def n_before_rows(self) -> NDArray[np.intp]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import Array, double, library
 from .calibration import root_mean_square
 
 __all__ = ["LargestChannel", "LocalEvidence", "horizons", "local_columns"]
@@ -23,17 +24,17 @@ class LocalEvidence(NamedTuple):
 
     Parameters
     ----------
-    largest : ndarray of shape (n_rows, n_horizons)
+    largest : Array of shape (n_rows, n_horizons)
         Of the channel where it is largest; the longest horizon comes first.
-    channel : ndarray of shape (n_rows,)
+    channel : Array of shape (n_rows,)
         The channel with the largest error over the shortest horizon.
-    deviation : ndarray of shape (n_rows,)
+    deviation : Array of shape (n_rows,)
         Row minus what was expected in this channel, in standard deviations of the training series.
     """
 
-    largest: NDArray[np.float64]
-    channel: NDArray[np.intp]
-    deviation: NDArray[np.float32]
+    largest: Array
+    channel: Array
+    deviation: Array
 
 
 def horizons(smoothing: int) -> tuple[int, ...]:
@@ -48,35 +49,32 @@ def horizons(smoothing: int) -> tuple[int, ...]:
     return tuple(max(1, smoothing // divisor) for divisor in HORIZON_DIVISORS)
 
 
-def local_columns(
-    squares: NDArray[np.floating], smoothing: int, borders: NDArray[np.intp]
-) -> list[NDArray[np.float64]]:
+def local_columns(squares: Array, smoothing: int, borders: NDArray[np.intp]) -> list[Array]:
     """Root mean square of one channel over each horizon, (n_rows,) each."""
-    double = squares.astype(np.float64)
-    return [root_mean_square(double, width, borders) for width in horizons(smoothing)]
+    squares = double(squares)
+    return [root_mean_square(squares, width, borders) for width in horizons(smoothing)]
 
 
 class LargestChannel:
-    """Collects the largest calibrated error over channels, one channel after the other.
+    """Collects the largest calibrated error over channels, one channel after the other."""
 
-    Parameters
-    ----------
-    n_rows : int
-        Rows of the series.
-    """
+    def __init__(self) -> None:
+        self._columns: list[Array] = []
+        self._channel: Array = None
+        self._deviation: Array = None
 
-    def __init__(self, n_rows: int) -> None:
-        self._largest = np.full((n_rows, len(HORIZON_DIVISORS)), -np.inf)
-        self._channel = np.zeros(n_rows, dtype=np.intp)
-        self._deviation = np.zeros(n_rows, dtype=np.float32)
-
-    def add(self, channel: int, columns: list[NDArray[np.float64]], deviation: NDArray[np.float32]) -> None:
+    def add(self, channel: int, columns: list[Array], deviation: Array) -> None:
         """Add the calibrated errors of a channel over each horizon, and its deviation, (n_rows,) each."""
-        larger = columns[-1] > self._largest[:, -1]
-        self._channel[larger], self._deviation[larger] = channel, deviation[larger]
-        for largest, column in zip(self._largest.T, columns, strict=True):
-            np.maximum(largest, column, out=largest)
+        xp = library(deviation)
+        if not self._columns:
+            self._columns, self._deviation = list(columns), deviation
+            self._channel = xp.full_like(deviation, channel, dtype=xp.int64)
+            return
+        larger = columns[-1] > self._columns[-1]
+        self._channel = xp.where(larger, channel, self._channel)
+        self._deviation = xp.where(larger, deviation, self._deviation)
+        self._columns = [xp.maximum(largest, column) for largest, column in zip(self._columns, columns, strict=True)]
 
     def evidence(self) -> LocalEvidence:
         """The evidence of all channels that were added."""
-        return LocalEvidence(self._largest, self._channel, self._deviation)
+        return LocalEvidence(library(self._deviation).column_stack(self._columns), self._channel, self._deviation)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import c_code
+from .accelerator import send
 from .windows import WindowColumn
 
 __all__ = ["CompiledSearch", "Differences", "Search", "TorchSearch", "Zone", "search_for", "smallest"]
@@ -177,7 +178,7 @@ class TorchSearch:
         self._device = device
         padded = -(-len(candidates) // N_GROUPS) * N_GROUPS
         numbers = np.arange(padded) % len(candidates)
-        self._windows = candidates[numbers].to(device)  # (candidate, time)
+        self._windows = send(candidates[numbers], device)  # (candidate, time)
         self._half_lengths = torch.linalg.vector_norm(self._windows, dim=1).square_() / 2  # (candidate,)
         self._half_lengths[len(candidates) :] = torch.inf  # no neighbours: they make the groups whole
         # The order in memory that a product reads faster; for a few products, to make it takes longer.
@@ -187,9 +188,9 @@ class TorchSearch:
     @torch.inference_mode()
     def differences(self, windows: WindowColumn, batch: slice, zones: Sequence[Zone]) -> list[Differences]:
         """See `Search.differences`."""
-        x, observed = windows[batch].to(self._device), windows.observed(batch)  # (batch, time) both
+        x, observed = send(windows[batch], self._device), windows.observed(batch)  # (batch, time) both
         if observed is not None:
-            observed = observed.to(self._device)
+            observed = send(observed, self._device)
         half_squares = self._half_squares(x, observed, self._n_wanted(zones))
         found = []
         for zone in zones:
@@ -228,7 +229,7 @@ class TorchSearch:
         if first >= last:
             return
         numbers = torch.arange(first, last, device=half_squares.device)
-        begin, end = (torch.from_numpy(one).to(half_squares.device)[:, None] for one in zone)
+        begin, end = (send(torch.from_numpy(one), self._device)[:, None] for one in zone)
         half_squares[:, first:last].masked_fill_((begin <= numbers) & (numbers < end), torch.inf)
 
 

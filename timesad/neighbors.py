@@ -10,7 +10,7 @@ with every training window and with earlier windows of their own series.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .arrays import Array, double, library, maximum, rows_of
 from .calibration import TailCalibration, root_mean_square
-from .earlier_windows import EarlierWindows, Segment, window_keys
+from .earlier_windows import EarlierWindows, Segment, StreamPast, window_keys
 from .local_evidence import LargestChannel, LocalEvidence, local_columns
 from .nearest import Differences, Zone, search_for
-from .windows import OverlapAverage, Series, WindowColumn, WindowSet
+from .windows import OverlapAverage, OverlapMaximum, Series, WindowColumn, WindowSet
 
-__all__ = ["ChannelDistances", "NeighborParts", "NeighborScorer", "TrainingWindows"]
+__all__ = ["ChannelDistances", "KnownDistances", "NeighborParts", "NeighborScorer", "TrainingWindows"]
 
 FAR_MULTIPLIER = 3  # the far horizon is so many times as long as the near one
 
@@ -34,17 +35,17 @@ class ChannelDistances(NamedTuple):
 
     Parameters
     ----------
-    window : ndarray of shape (n_rows,), float32
+    window : Array of shape (n_rows,), float32
         Largest distance of a window that contains the row.
-    row : ndarray of shape (n_rows,), float32
+    row : Array of shape (n_rows,), float32
         Squared difference of the row from the same position in its windows' neighbours, mean over its windows.
-    deviation : ndarray of shape (n_rows,), float32, or None
+    deviation : Array of shape (n_rows,), float32, or None
         The same difference with its sign, in standard deviations.
     """
 
-    window: NDArray[np.float32]
-    row: NDArray[np.float32]
-    deviation: NDArray[np.float32] | None = None
+    window: Array
+    row: Array
+    deviation: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -149,17 +150,56 @@ class TrainingWindows:
         distances : ChannelDistances
             One channel after the other: memory is that of one channel.
         """
+        segments = self._segments(windows, earlier, n_far)
+        largest = OverlapMaximum(windows, n_far, device)
+        for channel in range(windows.values.shape[1]):
+            rows = RowDistances(windows, device, largest, n_far=n_far, signed=signed)
+            for batch, differences in self._differences(windows.column(channel), channel, device, segments):
+                rows.add(batch, differences)
+            yield rows.distances()
+
+    def stream_distances(
+        self,
+        windows: WindowSet,
+        device: torch.device | str,
+        known: KnownDistances,
+        *,
+        earlier: EarlierWindows | None,
+        n_far: int,
+        first_row: int,
+    ) -> list[ChannelDistances]:
+        """The same distances of a stream's rows, with deviations: only windows that are not known are searched.
+
+        Parameters
+        ----------
+        windows, device, earlier, n_far
+            As in `distances`.
+        known : KnownDistances
+            Of this stream.
+        first_row : int
+            Number of the windows' first row in the stream.
+
+        Returns
+        -------
+        distances : list of ChannelDistances
+        """
+        near = np.arange(np.searchsorted(windows.starts, n_far), len(windows))
+        is_new = np.zeros(len(windows), dtype=bool)
+        is_new[near] = known.begin(windows.part(near), first_row, device)
+        segments = [part for one in self._segments(windows, earlier, n_far) for part in one.only(is_new)]
+        for channel in range(windows.values.shape[1]):
+            for batch, differences in self._differences(windows.column(channel), channel, device, segments):
+                known.add(batch.start - near[0], channel, differences)
+        return known.distances(windows.part(near), n_far)
+
+    def _segments(self, windows: WindowSet, earlier: EarlierWindows | None, n_far: int) -> list[Segment]:
+        """Segments of the windows that start at row `n_far` or later."""
         if earlier is None:
             segments = [Segment.without_candidates(len(windows))]
         else:
             segments = earlier.segments(self.max_windows)
         n_windows_far = int(np.searchsorted(windows.starts, n_far))
-        segments = [segment.without_first(n_windows_far) for segment in segments]
-        for channel in range(windows.values.shape[1]):
-            rows = RowDistances(windows, device, n_far=n_far, signed=signed)
-            for batch, differences in self._differences(windows.column(channel), channel, device, segments):
-                rows.add(batch, differences)
-            yield rows.distances()
+        return [segment.without_first(n_windows_far) for segment in segments]
 
     def self_join(
         self, windows: WindowSet, device: torch.device | str, half_width: int = 1
@@ -184,8 +224,9 @@ class TrainingWindows:
             One channel after the other, with deviations.
         """
         half_width = self.zone_windows(half_width)
+        largest = OverlapMaximum(windows, device=device)
         for channel in range(windows.values.shape[1]):
-            rows = [RowDistances(windows, device, signed=True) for _ in range(2 if half_width else 1)]
+            rows = [RowDistances(windows, device, largest, signed=True) for _ in range(2 if half_width else 1)]
             for batch, found in self._self_differences(windows, channel, device, half_width):
                 for one, differences in zip(rows, found, strict=True):
                     one.add(batch, differences)
@@ -233,6 +274,62 @@ class TrainingWindows:
                 yield batch, found
 
 
+class KnownDistances:
+    """Differences of a stream's windows from their neighbours, by row number: only new windows are searched.
+
+    The rows and the candidates of a window must stay the same from call to call.
+    """
+
+    def __init__(self) -> None:
+        self._starts: NDArray[np.intp] = np.empty(0, dtype=np.intp)  # row numbers
+        self._differences = torch.empty(0)  # (window, channel, 2, time): the columns of `Differences`
+
+    def begin(self, windows: WindowSet, first_row: int, device: torch.device | str) -> NDArray[np.bool_]:
+        """Whether each window is new, (n_windows,); forgets the windows that are not asked for.
+
+        Parameters
+        ----------
+        windows : WindowSet
+            All windows whose distances will be asked for.
+        first_row : int
+            Number of the windows' first row in the stream.
+        device : torch.device
+            Where the differences are.
+        """
+        starts = windows.starts + first_row
+        _, places, old_places = np.intersect1d(starts, self._starts, assume_unique=True, return_indices=True)
+        shape = len(starts), windows.values.shape[1], 2, windows.window_size
+        differences = torch.empty(shape, dtype=torch.float32, device=device)
+        if len(places):
+            differences[torch.from_numpy(places)] = self._differences[torch.from_numpy(old_places)]
+        self._starts, self._differences = starts, differences
+        is_new = np.ones(len(starts), dtype=bool)
+        is_new[places] = False
+        return is_new
+
+    def add(self, place: int, channel: int, new: Differences) -> None:
+        """Add differences of consecutive windows of `begin` in one channel, the first of them at `place`."""
+        self._differences[place : place + len(new.squares), channel] = torch.stack(new, dim=1)
+
+    def distances(self, windows: WindowSet, n_far: int) -> list[ChannelDistances]:
+        """Distances of each channel, with deviations, when all new windows are added.
+
+        Parameters
+        ----------
+        windows : WindowSet
+            Those of `begin`.
+        n_far : int
+            First rows, which no window contains.
+        """
+        differences = self._differences.permute(0, 3, 1, 2)  # (window, time, channel, 2)
+        device, n_channels = differences.device, differences.shape[2]
+        average = OverlapAverage(len(windows.values) - n_far, 2 * n_channels, device)
+        average.add(windows.starts - n_far, differences.flatten(2))
+        rows = average.average().reshape(-1, n_channels, 2)
+        window = OverlapMaximum(windows, n_far, device)(rows_of(differences[..., 0].mean(dim=1)))
+        return [ChannelDistances(window[:, i], rows[:, i, 0], rows[:, i, 1]) for i in range(n_channels)]
+
+
 class RowDistances:
     """Collects the window distances of one channel row by row.
 
@@ -242,14 +339,25 @@ class RowDistances:
         The windows, without repeats.
     device : torch.device
         Where the differences are.
+    largest : OverlapMaximum
+        Of the windows that contain each row.
     n_far : int, default=0
         First rows, which no window contains.
     signed : bool, default=False
         Whether to average the differences with their signs, too.
     """
 
-    def __init__(self, windows: WindowSet, device: torch.device | str, *, n_far: int = 0, signed: bool = False) -> None:
+    def __init__(
+        self,
+        windows: WindowSet,
+        device: torch.device | str,
+        largest: OverlapMaximum,
+        *,
+        n_far: int = 0,
+        signed: bool = False,
+    ) -> None:
         self._windows = windows
+        self._largest = largest
         self._n_far = n_far
         self._signed = signed
         self._row = OverlapAverage(len(windows.values) - n_far, 2 if signed else 1, device)
@@ -264,15 +372,15 @@ class RowDistances:
     def distances(self) -> ChannelDistances:
         """The distances of all rows."""
         average = self._row.average()
-        window = self._windows.largest_of_rows(self._window.cpu().numpy(), self._n_far)
+        window = self._largest(rows_of(self._window))
         return ChannelDistances(window, average[:, 0], average[:, 1] if self._signed else None)
 
 
 class NeighborParts(NamedTuple):
     """The neighbours' score, and its channels."""
 
-    score: NDArray[np.float64]  # (n_rows,)
-    by_channel: NDArray[np.float64]  # (n_rows, n_channels): the score, in the column of the channel that set it
+    score: Array  # (n_rows,)
+    by_channel: Array  # (n_rows, n_channels): the score, in the column of the channel that set it
 
 
 class RootDistances(NamedTuple):
@@ -280,22 +388,23 @@ class RootDistances(NamedTuple):
 
     Parameters
     ----------
-    window : ndarray
+    window : Array
         Of the farthest window that contains the row.
-    near, far : ndarray
+    near, far : Array
         Of the row itself: moving averages over the near and the far horizon.
     """
 
-    window: NDArray[np.float64]
-    near: NDArray[np.float64]
-    far: NDArray[np.float64]
+    window: Array
+    near: Array
+    far: Array
 
     @classmethod
     def of(cls, distances: ChannelDistances, smoothing: int, borders: NDArray[np.intp]) -> RootDistances:
         """Square roots of a channel's distances, those of the row after the moving averages."""
-        window, row = distances.window.astype(np.float64), distances.row.astype(np.float64)
-        far = 1 + FAR_MULTIPLIER * (smoothing - 1)  # a smoothing of 1 stays without effect
-        return cls(np.sqrt(window), root_mean_square(row, smoothing, borders), root_mean_square(row, far, borders))
+        window, row = double(distances.window), double(distances.row)
+        widths = smoothing, 1 + FAR_MULTIPLIER * (smoothing - 1)  # a smoothing of 1 stays without effect
+        near, far = (root_mean_square(row, width, borders) for width in widths)
+        return cls(library(window).sqrt(window), near, far)
 
 
 class ChannelCalibration(NamedTuple):
@@ -324,9 +433,9 @@ class ChannelCalibration(NamedTuple):
         window, near, far, *local = (TailCalibration.fit(all_).centered_on(some) for some, all_ in pairs)
         return cls(window, near, far, tuple(local))
 
-    def __call__(self, distances: RootDistances) -> NDArray[np.float64]:
+    def __call__(self, distances: RootDistances) -> Array:
         """(window + max(near, far)) / 2 of the calibrated distances, (n_rows,)."""
-        row = np.maximum(self.near(distances.near), self.far(distances.far))
+        row = maximum(self.near(distances.near), self.far(distances.far))
         return (self.window(distances.window) + row) / 2
 
     def add_local(
@@ -379,7 +488,7 @@ class NeighborScorer:
         device: torch.device | str,
         half_width: int = 1,
         uses_past: bool = True,
-    ) -> tuple[NeighborScorer, NDArray[np.float64], LocalEvidence]:
+    ) -> tuple[NeighborScorer, Array, LocalEvidence]:
         """Calibrate on the training rows by a self-join, and score them.
 
         Parameters
@@ -390,23 +499,23 @@ class NeighborScorer:
         Returns
         -------
         scorer : NeighborScorer
-        training_scores : ndarray of shape (n_rows,)
+        training_scores : Array of shape (n_rows,)
         local : LocalEvidence
             Of the training rows.
         """
         channels = []
-        score, local = np.full(len(series), -np.inf), LargestChannel(len(series))
+        score, local = None, LargestChannel()
         windows = series.windows(training.windows.window_size, stride)
         for channel, (outside, everything) in enumerate(training.self_join(windows, device, half_width)):
             calibration = ChannelCalibration.fit(outside, everything, smoothing, series.borders)
-            np.maximum(score, calibration(RootDistances.of(outside, smoothing, series.borders)), out=score)
+            score = maximum(score, calibration(RootDistances.of(outside, smoothing, series.borders)))
             calibration.add_local(local, channel, outside, smoothing, series.borders)
             channels.append(calibration)
         return cls(training, stride, smoothing, uses_past, tuple(channels)), score, local.evidence()
 
     def __call__(
         self, series: Series, device: torch.device | str, past: EarlierWindows | None, n_far: int = 0
-    ) -> NDArray[np.float64]:
+    ) -> Array:
         """Score of new rows, (n_rows - n_far,).
 
         Parameters
@@ -416,32 +525,30 @@ class NeighborScorer:
         n_far : int, default=0
             First rows, which may be neighbours and are not scored.
         """
-        near = series.from_row(n_far)
-        score = np.full(len(near), -np.inf)
+        near, score = series.from_row(n_far), None
         for calibration, distances in self._channels(series, device, past, n_far=n_far):
-            np.maximum(score, self._score(calibration, distances, near), out=score)
+            score = maximum(score, self._score(calibration, distances, near))
         return score
 
     def with_local(
         self, series: Series, device: torch.device | str, past: EarlierWindows | None, n_far: int = 0
-    ) -> tuple[NDArray[np.float64], LocalEvidence]:
+    ) -> tuple[Array, LocalEvidence]:
         """Score of new rows, (n_rows - n_far,), and their local evidence; parameters as in a call."""
-        near = series.from_row(n_far)
-        score, local = np.full(len(near), -np.inf), LargestChannel(len(near))
+        near, score, local = series.from_row(n_far), None, LargestChannel()
         channels = self._channels(series, device, past, n_far=n_far, signed=True)
         for channel, (calibration, distances) in enumerate(channels):
-            np.maximum(score, self._score(calibration, distances, near), out=score)
+            score = maximum(score, self._score(calibration, distances, near))
             calibration.add_local(local, channel, distances, self.smoothing, near.borders)
         return score, local.evidence()
 
     def explain(self, series: Series, device: torch.device | str, past: EarlierWindows | None) -> NeighborParts:
         """Score of new rows, and the channel that set it; parameters as in a call."""
-        columns = np.column_stack([self._score(*pair, series) for pair in self._channels(series, device, past)])
-        largest = columns.argmax(axis=1)[:, None]  # of (n_rows, n_channels)
-        score = np.take_along_axis(columns, largest, axis=1)
-        by_channel = np.zeros_like(columns)
-        np.put_along_axis(by_channel, largest, score, axis=1)
-        return NeighborParts(score[:, 0], by_channel)
+        of_channel = [self._score(*pair, series) for pair in self._channels(series, device, past)]
+        xp = library(of_channel[0])
+        columns = xp.column_stack(of_channel)  # (n_rows, n_channels)
+        largest = columns.argmax(axis=1)
+        split = [xp.where(largest == channel, score, 0.0) for channel, score in enumerate(of_channel)]
+        return NeighborParts(xp.amax(columns, -1), xp.column_stack(split))
 
     def _channels(
         self,
@@ -453,7 +560,13 @@ class NeighborScorer:
         signed: bool = False,
     ) -> Iterator[tuple[ChannelCalibration, ChannelDistances]]:
         windows = series.windows(self.training.windows.window_size, self.stride)
-        distances = self.training.distances(windows, device, earlier=past, n_far=n_far, signed=signed)
+        distances: Iterable[ChannelDistances]
+        if series.known is None:
+            distances = self.training.distances(windows, device, earlier=past, n_far=n_far, signed=signed)
+        else:
+            distances = self.training.stream_distances(
+                windows, device, series.known.distances, earlier=past, n_far=n_far, first_row=series.first_row
+            )
         yield from zip(self.channels, distances, strict=True)
 
     def past(self, series: Series) -> EarlierWindows | None:
@@ -461,9 +574,11 @@ class NeighborScorer:
         if not self.uses_past:
             return None
         windows = series.windows(self.training.windows.window_size, self.stride)
-        return EarlierWindows.of(windows, series.borders, self.training.keys)
+        if series.known is None:
+            return EarlierWindows.of(windows, series.borders, self.training.keys)
+        numbers = series.known.candidates.numbers(windows, series.first_row, self.training.keys)
+        stream = StreamPast(series.first_row, self.training.max_windows * self.stride)
+        return EarlierWindows(windows, series.borders, numbers, stream)
 
-    def _score(
-        self, calibration: ChannelCalibration, distances: ChannelDistances, series: Series
-    ) -> NDArray[np.float64]:
+    def _score(self, calibration: ChannelCalibration, distances: ChannelDistances, series: Series) -> Array:
         return calibration(RootDistances.of(distances, self.smoothing, series.borders))

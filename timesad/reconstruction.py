@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .arrays import Array, beside, double, library
 from .calibration import (
     CONTAMINATED_BLOCKS,
     TailCalibration,
@@ -42,14 +43,14 @@ DRIFT_WINDOWS = 10  # window lengths of past rows; their median is what has beco
 class ReconstructionParts(NamedTuple):
     """Parts of the reconstruction score, (n_rows,) each."""
 
-    error: NDArray[np.float64]  # calibrated reconstruction error, above what has become typical
-    level: NDArray[np.float64]  # weighted calibrated level
-    by_channel: NDArray[np.float64] | None  # (n_rows, n_channels), sums to error + level
-    discrepancy: NDArray[np.float64] | None  # calibrated closeness of S and P, mean over priors
+    error: Array  # calibrated reconstruction error, above what has become typical
+    level: Array  # weighted calibrated level
+    by_channel: Array | None  # (n_rows, n_channels), sums to error + level
+    discrepancy: Array | None  # calibrated closeness of S and P, mean over priors
     local: LocalEvidence | None = None  # calibrated errors over short horizons
 
     @property
-    def score(self) -> NDArray[np.float64]:
+    def score(self) -> Array:
         """Error + level, (n_rows,)."""
         return self.error + self.level
 
@@ -71,14 +72,7 @@ class HorizonScorer:
     level: TailCalibration
 
     @classmethod
-    def fit(
-        cls,
-        squares: NDArray[np.float64],
-        values: NDArray[np.float64],
-        width: int,
-        borders: NDArray[np.intp],
-        n_blocks: int,
-    ) -> HorizonScorer:
+    def fit(cls, squares: Array, values: Array, width: int, borders: NDArray[np.intp], n_blocks: int) -> HorizonScorer:
         """Fit on squared errors and values of training rows, both (n_rows,)."""
         return cls(
             width,
@@ -86,9 +80,7 @@ class HorizonScorer:
             TailCalibration.fit(absolute_level(values, width, borders), n_blocks),
         )
 
-    def __call__(
-        self, squares: NDArray[np.float64], values: NDArray[np.float64], borders: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def __call__(self, squares: Array, values: Array, borders: NDArray[np.intp]) -> tuple[Array, Array]:
         """Calibrated error and level of any rows, both (n_rows,)."""
         return (
             self.error(root_mean_square(squares, self.width, borders)),
@@ -128,35 +120,31 @@ class ChannelScorer:
             ),
         )
 
-    def __call__(
-        self, errors: RowErrors, series: Series, channel: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def __call__(self, errors: RowErrors, series: Series, channel: int) -> tuple[Array, Array]:
         """Calibrated error and level of any rows, both (n_rows,)."""
         mean, geometric_mean, values = channel_columns(errors, series, channel)
         near_error, near_level = self.near(geometric_mean, values, series.borders)
         wide_error, wide_level = self.wide(mean, values, series.borders)
         return blend(near_error, wide_error), blend(near_level, wide_level)
 
-    def local_errors(
-        self, errors: RowErrors, series: Series, channel: int, smoothing: int
-    ) -> list[NDArray[np.float64]]:
+    def local_errors(self, errors: RowErrors, series: Series, channel: int, smoothing: int) -> list[Array]:
         """Calibrated error of any rows over each short horizon, (n_rows,) each."""
         columns = local_columns(errors.geometric_mean[:, channel], smoothing, series.borders)
         return [calibration(column) for calibration, column in zip(self.local, columns, strict=True)]
 
 
-def channel_columns(errors: RowErrors, series: Series, channel: int) -> tuple[NDArray[np.float64], ...]:
+def channel_columns(errors: RowErrors, series: Series, channel: int) -> tuple[Array, ...]:
     """Mean error, geometric mean error and values of one channel in double precision, (n_rows,) each."""
-    columns = errors.mean[:, channel], errors.geometric_mean[:, channel], series.values[:, channel]
-    return tuple(column.astype(np.float64) for column in columns)
+    values = beside(series.values[:, channel], errors.mean)
+    return tuple(double(column) for column in (errors.mean[:, channel], errors.geometric_mean[:, channel], values))
 
 
-def smoothed_closeness(errors: RowErrors, series: Series, smoothing: int) -> list[NDArray[np.float64]]:
+def smoothed_closeness(errors: RowErrors, series: Series, smoothing: int) -> list[Array]:
     """Moving average of the closeness to each prior, (n_rows,) each."""
-    return [smooth(closeness.astype(np.float64), smoothing, series.borders) for closeness in errors.closeness.T]
+    return [smooth(double(closeness), smoothing, series.borders) for closeness in errors.closeness.T]
 
 
-def blend(near: NDArray[np.float64], wide: NDArray[np.float64]) -> NDArray[np.float64]:
+def blend(near: Array, wide: Array) -> Array:
     """Weighted mean of both horizons."""
     return NEAR_WEIGHT * near + (1 - NEAR_WEIGHT) * wide
 
@@ -235,7 +223,7 @@ class ReconstructionScorer:
         if len(windows) > CALIBRATION_WINDOWS:
             batches = window_errors(network, windows, device, with_discrepancy=with_discrepancy)
         errors = average_over_windows(batches, positions, len(series), series.n_channels, signed=True)
-        if not np.isfinite(errors.mean).all():
+        if not library(errors.mean).isfinite(errors.mean).all():
             raise FloatingPointError("the network reconstructs rows as NaN or infinity")
         errors = errors.without(series.missing)
         n_blocks = 1 if clean_training else CONTAMINATED_BLOCKS
@@ -284,7 +272,7 @@ class ReconstructionScorer:
         if series.known is None:
             batches = window_errors(self.network, windows, device, with_discrepancy=with_discrepancy)
         else:
-            batches = series.known.window_errors(
+            batches = series.known.errors.window_errors(
                 self.network, windows, device, with_discrepancy=with_discrepancy, first_row=series.first_row
             )
         errors = average_over_windows(batches, self.positions, len(series), series.n_channels, signed=with_local)
@@ -294,28 +282,32 @@ class ReconstructionScorer:
         self, errors: RowErrors, series: Series, *, by_channel: bool = False, with_local: bool = False
     ) -> ReconstructionParts:
         """Parts of the score from row errors."""
-        final = self.smoothing // FINAL_DIVISOR
-        n_rows = len(series)
+        xp, final = library(errors.mean), self.smoothing // FINAL_DIVISOR
         # One channel at a time: memory is a few columns, whatever the number of channels.
-        error, level = np.full(n_rows, -np.inf), np.zeros(n_rows)
-        largest = np.zeros(n_rows, dtype=np.intp)  # the channel with the largest error + level
-        local = LargestChannel(n_rows)
+        error: Array = None
+        level: Array = None
+        largest: Array = None  # the channel with the largest error + level
+        local = LargestChannel()
         for channel, scorer in enumerate(self.channels):
             new_error, new_level = scorer(errors, series, channel)
             new_level *= LEVEL_WEIGHT
             if self.uses_past:
                 new_error -= self.typical(new_error + new_level, series.borders)
-            larger = new_error + new_level > error + level
-            error[larger], level[larger], largest[larger] = new_error[larger], new_level[larger], channel
+            if channel == 0:
+                error, level, largest = new_error, new_level, xp.zeros_like(new_error, dtype=xp.int64)
+            else:
+                larger = new_error + new_level > error + level
+                error, level = xp.where(larger, new_error, error), xp.where(larger, new_level, level)
+                largest = xp.where(larger, channel, largest)
             if with_local:
                 columns = scorer.local_errors(errors, series, channel, self.smoothing)
                 local.add(channel, columns, errors.deviation[:, channel])
         split = None
         if by_channel:
             total = error + level
-            split = np.column_stack(
+            split = xp.column_stack(
                 [
-                    smooth(np.where(largest == channel, total, 0.0), final, series.borders)
+                    smooth(xp.where(largest == channel, total, 0.0), final, series.borders)
                     for channel in range(len(self.channels))
                 ]
             )
@@ -337,14 +329,13 @@ class ReconstructionScorer:
         """Rows between those that are read for it; a smoothed error hardly changes within so few rows."""
         return max(1, self.smoothing // FINAL_DIVISOR)
 
-    def typical(self, calibrated: NDArray[np.float64], borders: NDArray[np.intp]) -> NDArray[np.float64]:
+    def typical(self, calibrated: Array, borders: NDArray[np.intp]) -> Array:
         """What has become typical of a channel: the median over the last `DRIFT_WINDOWS` windows, at least 0."""
-        return np.maximum(trailing_median(calibrated, self.memory_rows, self.step, borders), 0.0)
+        return trailing_median(calibrated, self.memory_rows, self.step, borders).clip(min=0.0)
 
-    def discrepancy(self, errors: RowErrors, series: Series) -> NDArray[np.float64]:
+    def discrepancy(self, errors: RowErrors, series: Series) -> Array:
         """Calibrated closeness of S and P, mean over priors, (n_rows,): a small discrepancy is abnormal."""
         final = self.smoothing // FINAL_DIVISOR
         pairs = zip(self.priors, smoothed_closeness(errors, series, self.smoothing), strict=True)
         columns = [smooth(tail(closeness), final, series.borders) for tail, closeness in pairs]
-        total: NDArray[np.float64] = np.sum(columns, axis=0) / len(columns)
-        return total
+        return sum(columns) / len(columns)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .accelerator import Recorded, send
+from .arrays import Array, beside, double, library
 from .nn.networks import ReconstructionNetwork
 from .windows import OverlapAverage, WindowSet
 
@@ -166,15 +167,15 @@ class PositionCalibration:
 
     Parameters
     ----------
-    error : ndarray of shape (window_size,)
+    error : Array of shape (window_size,)
         Geometric mean of the squared error at each position, divided by the mean over positions.
-    center, spread : ndarray of shape (window_size, n_priors)
+    center, spread : Array of shape (window_size, n_priors)
         Mean and standard deviation of the discrepancy; no columns without a discrepancy.
     """
 
-    error: NDArray[np.float64]
-    center: NDArray[np.float64]
-    spread: NDArray[np.float64]
+    error: Array
+    center: Array
+    spread: Array
 
     @classmethod
     def fit(cls, batches: Iterable[WindowErrors]) -> PositionCalibration:
@@ -191,13 +192,18 @@ class PositionCalibration:
         floor = MIN_SPREAD_FRACTION * np.maximum(np.median(spread, axis=0), MIN_SPREAD)
         return cls(typical / typical.mean(), every.mean(axis=0), np.maximum(spread, floor))
 
+    def on(self, device: torch.device) -> PositionCalibration:
+        """The same calibration as tensors on a device, so that no batch waits for a copy."""
+        parts = self.error, self.center, self.spread
+        return PositionCalibration(*(torch.as_tensor(part).to(device) for part in parts))
+
     def level_error(self, squared_error: Tensor) -> Tensor:
         """Squared error, (batch, time, channel), divided by the typical error of its position."""
-        return squared_error / torch.from_numpy(self.error).to(squared_error)[:, None]
+        return squared_error / torch.as_tensor(self.error).to(squared_error)[:, None]
 
     def closeness(self, discrepancy: Tensor) -> Tensor:
         """(center - D) / spread, (batch, time, prior): large where S is unusually close to the prior."""
-        center, spread = (torch.from_numpy(one).to(discrepancy.device) for one in (self.center, self.spread))
+        center, spread = (torch.as_tensor(one).to(discrepancy.device) for one in (self.center, self.spread))
         return ((center - discrepancy) / spread).float()
 
 
@@ -206,30 +212,36 @@ class RowErrors(NamedTuple):
 
     Parameters
     ----------
-    mean : ndarray of shape (n_rows, n_channels)
+    mean : Array of shape (n_rows, n_channels), float32
         Arithmetic mean of the squared errors, in squared standard deviations of the training series.
-    geometric_mean : ndarray of shape (n_rows, n_channels)
+    geometric_mean : Array of shape (n_rows, n_channels), float32
         Geometric mean of the squared errors. A normal row beside an anomaly has a large error only in windows that
         also contain the anomaly; the geometric mean stays small there.
-    closeness : ndarray of shape (n_rows, n_priors)
+    closeness : Array of shape (n_rows, n_priors), float32
         Mean standardised closeness of S to each prior; no columns without a discrepancy.
-    deviation : ndarray of shape (n_rows, n_channels)
+    deviation : Array of shape (n_rows, n_channels), float32
         Mean of row minus reconstruction, in standard deviations; no columns unless asked for.
     """
 
-    mean: NDArray[np.float32]
-    geometric_mean: NDArray[np.float32]
-    closeness: NDArray[np.float32]
-    deviation: NDArray[np.float32]
+    mean: Array
+    geometric_mean: Array
+    closeness: Array
+    deviation: Array
 
     def without(self, missing: NDArray[np.bool_] | None) -> RowErrors:
         """The same errors, but none in missing cells, (n_rows, n_channels); None changes nothing."""
         if missing is None:
             return self
-        mean, geometric_mean = self.mean.copy(), self.geometric_mean.copy()
-        mean[missing], geometric_mean[missing] = 0.0, ERROR_FLOOR
-        deviation = np.where(missing, np.float32(0.0), self.deviation) if self.deviation.shape[1] else self.deviation
-        return self._replace(mean=mean, geometric_mean=geometric_mean, deviation=deviation)
+        xp, hidden = library(self.mean), beside(missing, self.mean)
+
+        def filled(errors: Array, value: float) -> Array:
+            return xp.where(hidden, xp.full_like(errors, value), errors)
+
+        return self._replace(
+            mean=filled(self.mean, 0.0),
+            geometric_mean=filled(self.geometric_mean, ERROR_FLOOR),
+            deviation=filled(self.deviation, 0.0) if self.deviation.shape[1] else self.deviation,
+        )
 
     def as_unseen(self, held_out: NDArray[np.bool_]) -> RowErrors:
         """Errors of training rows, had the network not been trained on them.
@@ -244,9 +256,10 @@ class RowErrors(NamedTuple):
         """
         if not held_out.any() or held_out.all():
             return self
-        logarithm = np.log(self.geometric_mean, dtype=np.float64)
-        ratio = np.exp(logarithm[held_out].mean(axis=0) - logarithm[~held_out].mean(axis=0))
-        factor = np.where(held_out[:, None], 1.0, ratio.clip(1.0, LARGEST_RATIO)).astype(np.float32)
+        xp, held = library(self.mean), beside(held_out, self.mean)
+        logarithm = xp.log(double(self.geometric_mean))
+        ratio = xp.exp(logarithm[held].mean(axis=0) - logarithm[~held].mean(axis=0)).clip(1.0, LARGEST_RATIO)
+        factor = xp.asarray(xp.where(held[:, None], 1.0, ratio), dtype=self.mean.dtype)
         return self._replace(mean=self.mean * factor, geometric_mean=self.geometric_mean * factor)
 
 
@@ -277,6 +290,8 @@ def average_over_windows(
     """
     average = None
     for starts, deviation, discrepancy in batches:
+        if average is None:
+            positions = positions.on(deviation.device)
         levelled = positions.level_error(deviation.square())
         columns = [levelled, (levelled + ERROR_FLOOR).log()]
         if signed:
@@ -289,6 +304,7 @@ def average_over_windows(
         average.add(starts, values)
     assert average is not None, "a series has at least one window"
     rows = average.average()
-    n_signed = n_channels if signed else 0
-    mean, logarithm, signs, closeness = np.split(rows, np.cumsum([n_channels, n_channels, n_signed]), axis=1)
-    return RowErrors(mean, np.exp(logarithm, out=logarithm), closeness, signs)
+    signs, closeness = 2 * n_channels, (3 if signed else 2) * n_channels  # where their columns begin
+    logarithm = rows[:, n_channels:signs]
+    geometric_mean = library(rows).exp(logarithm, out=logarithm)
+    return RowErrors(rows[:, :n_channels], geometric_mean, rows[:, closeness:], rows[:, signs:closeness])

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
+from .arrays import Array, beside, library, on_host
 from .earlier_windows import EarlierWindows
 from .local_evidence import LocalEvidence
 from .neighbors import NeighborScorer, TrainingWindows
@@ -258,7 +259,8 @@ class SeriesScorer:
             )
         scorer = cls(settings, reconstruction, neighbors, len(series))
         weight = scorer.neighbors_weight(np.zeros(len(series), dtype=np.intp))
-        return scorer, scorer.join(parts, distance, weight), scorer.join_evidence(unseen, distance, local, weight)
+        scores = on_host(scorer.join(parts, distance, weight))
+        return scorer, scores, scorer.join_evidence(unseen, distance, local, weight)
 
     def neighbors_weight(self, n_past: NDArray[np.intp]) -> NDArray[np.float64]:
         """Weight of the neighbours in the score of rows that have `n_past` earlier rows to be compared with.
@@ -308,10 +310,15 @@ class SeriesScorer:
         return self.reach + self.reconstruction.memory_rows
 
     @property
-    def memory_rows(self) -> int:
-        """Rows before a row that its score depends on, at most; of a longer past every second, fourth, … is read."""
+    def past_rows(self) -> int:
+        """Rows of a series whose windows are all compared with later ones; of a longer one, it is every second."""
         past = self.neighbors is not None and self.settings.uses_past
-        return max(self.near_rows, self.settings.max_windows * self.settings.stride if past else 0)
+        return self.settings.max_windows * self.settings.stride if past else 0
+
+    @property
+    def memory_rows(self) -> int:
+        """Rows that a stream holds, so that the past of every row that is not final is held, too."""
+        return self.near_rows + (self.past_rows + self.reach + self.grid if self.past_rows else 0)
 
     def n_far(self, n_before: int, first_row: int = 0, step: int = 1) -> int:
         """How many of the `n_before` rows before those to score, which begin at `first_row`, are far.
@@ -333,7 +340,7 @@ class SeriesScorer:
             parts = self.reconstruction(near, device, with_discrepancy=self.settings.uses_discrepancy)
         if self.neighbors is not None:
             distance = self.neighbors(series, device, past, n_far)
-        return self.join(parts, distance, self._weight(past, len(series))[n_far:])
+        return on_host(self.join(parts, distance, self._weight(past, len(series))[n_far:]))
 
     def evidence(self, series: Series, device: torch.device | str, n_far: int = 0) -> RowEvidence:
         """Score of new rows and the evidence that alarms are made of; `n_far` as in `score`."""
@@ -349,23 +356,23 @@ class SeriesScorer:
     def explain(self, series: Series, device: torch.device | str) -> Bunch:
         """Score of new rows and its parts; see `BaseSeriesDetector.explain`."""
         device, past = torch.device(device), self._past(series)
-        explained = Bunch()
+        explained: dict[str, Array] = {}
         parts = distance = None
         if self.reconstruction is not None:
             with_discrepancy = bool(self.reconstruction.priors)
             parts = self.reconstruction(series, device, with_discrepancy=with_discrepancy, by_channel=True)
             explained.update(reconstruction=parts.error, level=parts.level, reconstruction_by_channel=parts.by_channel)
             if parts.discrepancy is not None:
-                explained.discrepancy = parts.discrepancy
+                explained["discrepancy"] = parts.discrepancy
         if self.neighbors is not None:
             distance, by_channel = self.neighbors.explain(series, device, past)
             explained.update(neighbors=distance, neighbors_by_channel=by_channel)
-        score = self.join(parts, distance, self._weight(past, len(series)))
-        return Bunch(score=score.copy(), **explained)  # of one part, it is that part
+        score = on_host(
+            self.join(parts, distance, self._weight(past, len(series)))
+        ).copy()  # of one part, it is that part
+        return Bunch(score=score, **{name: on_host(part) for name, part in explained.items()})
 
-    def join(
-        self, parts: ReconstructionParts | None, distance: NDArray[np.float64] | None, weight: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def join(self, parts: ReconstructionParts | None, distance: Array | None, weight: NDArray[np.float64]) -> Array:
         """The score from its parts and the weight of the neighbours, (n_rows,)."""
         if parts is None:
             assert distance is not None, "a score without a network has neighbours"
@@ -375,12 +382,12 @@ class SeriesScorer:
             return parts.score + parts.discrepancy
         if distance is None:
             return parts.score
-        return joined_mean(parts.score, distance, weight)
+        return joined_mean(parts.score, distance, beside(weight, distance))
 
     def join_evidence(
         self,
         parts: ReconstructionParts | None,
-        distance: NDArray[np.float64] | None,
+        distance: Array | None,
         local: LocalEvidence | None,
         weight: NDArray[np.float64],
     ) -> RowEvidence:
@@ -392,19 +399,17 @@ class SeriesScorer:
             one if len(found) == 1 else geometric_mean(one, other)
             for one, other in zip(first.largest.T, last.largest.T, strict=True)
         )
-        by_last = last.largest[:, -1] > first.largest[:, -1]
+        xp, by_last = library(score), last.largest[:, -1] > first.largest[:, -1]
         return RowEvidence(
-            score=score,
-            alarm=np.maximum(geometric_mean(score, halves), quarters),
-            local=eighths,
-            channel=np.where(by_last, last.channel, first.channel),
-            deviation=np.where(by_last, last.deviation, first.deviation),
+            score=on_host(score),
+            alarm=on_host(xp.maximum(geometric_mean(score, halves), quarters)),
+            local=on_host(eighths),
+            channel=on_host(xp.where(by_last, last.channel, first.channel)),
+            deviation=on_host(xp.where(by_last, last.deviation, first.deviation)),
         )
 
 
-def joined_mean(
-    reconstruction: NDArray[np.float64], neighbors: NDArray[np.float64], weight: NDArray[np.float64] | float = 1.0
-) -> NDArray[np.float64]:
+def joined_mean(reconstruction: Array, neighbors: Array, weight: Array | float = 1.0) -> Array:
     """((√(1 + r) + w √(1 + n)) / (1 + w))² - 1, with 1 + r and 1 + n at least 0.05.
 
     With w = 1 this is the mean of two means of 1 + r and 1 + n, the arithmetic and the geometric one: a row scores high
@@ -412,14 +417,14 @@ def joined_mean(
 
     Parameters
     ----------
-    reconstruction, neighbors : ndarray of shape (n_rows,)
+    reconstruction, neighbors : Array of shape (n_rows,)
         Calibrated scores r and n; 0 is typical.
-    weight : ndarray of shape (n_rows,) or float, default=1.0
+    weight : Array of shape (n_rows,) or float, default=1.0
         Weight w of the neighbours, at least 0; 0 is the reconstruction alone.
 
     Returns
     -------
-    score : ndarray of shape (n_rows,)
+    score : Array of shape (n_rows,)
 
     Examples
     --------
@@ -428,11 +433,12 @@ def joined_mean(
     >>> joined_mean(np.array([3.0, 3.0]), np.array([0.0, 3.0])).tolist()
     [1.25, 3.0]
     """
-    first, second = (np.sqrt(np.maximum(1.0 + part, MIN_FACTOR)) for part in (reconstruction, neighbors))
-    return np.square((first + weight * second) / (1.0 + weight)) - 1.0
+    xp = library(reconstruction)
+    first, second = (xp.sqrt((1.0 + part).clip(min=MIN_FACTOR)) for part in (reconstruction, neighbors))
+    return xp.square((first + weight * second) / (1.0 + weight)) - 1.0
 
 
-def geometric_mean(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+def geometric_mean(first: Array, second: Array) -> Array:
     """√((1 + a)(1 + b)) - 1 of two calibrated scores, with both factors at least 0.05: high where both are high.
 
     Examples
@@ -442,5 +448,5 @@ def geometric_mean(first: NDArray[np.float64], second: NDArray[np.float64]) -> N
     >>> geometric_mean(np.array([3.0, 3.0]), np.array([0.0, 3.0])).tolist()
     [1.0, 3.0]
     """
-    product = np.maximum(1.0 + first, MIN_FACTOR) * np.maximum(1.0 + second, MIN_FACTOR)
-    return np.sqrt(product) - 1.0
+    product = (1.0 + first).clip(min=MIN_FACTOR) * (1.0 + second).clip(min=MIN_FACTOR)
+    return library(product).sqrt(product) - 1.0

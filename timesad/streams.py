@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -17,6 +17,9 @@ from ._input import ERROR, check_times, first_row, read_next_rows
 from ._one_fit import twin
 from .alarm_events import AlarmTracker, Event
 from .alarms import AlarmFinder, AlarmOptions
+from .earlier_windows import KnownCandidates
+from .held_rows import HeldRows
+from .neighbors import KnownDistances
 from .row_errors import KnownErrors
 from .saving import save_detector
 from .scoring import RowEvidence
@@ -30,7 +33,17 @@ __all__ = ["Stream"]
 
 ALL = slice(None)
 Computed = TypeVar("Computed")
-RESULTS = ("_scaled", "_errors", "_known")  # attributes of a stream that are not stored
+RESULTS = ("_scaled", "_windows", "_levels")  # attributes of a stream that are not stored
+HELD = ("_values", "_times")  # attributes of a stream that are stored as arrays
+
+
+@dataclass
+class KnownWindows:
+    """What a stream computed for its windows; each part drops the windows that it is not asked for."""
+
+    errors: KnownErrors = field(default_factory=KnownErrors)
+    candidates: KnownCandidates = field(default_factory=KnownCandidates)
+    distances: KnownDistances = field(default_factory=KnownDistances)
 
 
 class Stream:
@@ -39,8 +52,8 @@ class Stream:
     The score of a row needs later rows. It is provisional at once and final after `delay` further rows. A final score
     is the one that `decision_function` gives to the row in the whole series, up to rounding.
 
-    The stream holds the last `memory_rows` rows. With ``use_past=True`` and a score with nearest windows these are
-    enough for `max_windows` earlier windows; a longer series is compared with its last ones.
+    The stream holds the last `memory_rows` rows. With ``use_past=True``, a window of a series that is longer than
+    `max_windows` windows is compared with the last earlier windows: at most `max_windows`, and at least seven eighths.
 
     Parameters
     ----------
@@ -79,11 +92,9 @@ class Stream:
         self._detector = twin(detector)
         scorer = self._detector.scorer_
         self.delay = scorer.reach
-        finder = self._detector.alarm_finder_
-        of_alarms = 2 * finder.memory + math.lcm(scorer.grid, finder.step)  # shown, and behind their level
-        self.memory_rows = max(scorer.memory_rows, scorer.near_rows + of_alarms)
-        self._values: NDArray[np.floating] = np.empty((0, self._detector.n_features_in_))
-        self._times: NDArray[np.int64] | None = None  # of the rows held
+        self.memory_rows = max(scorer.memory_rows, self._alarm_rows)
+        self._values = HeldRows.of(np.empty((0, self._detector.n_features_in_)))
+        self._times: HeldRows | None = None
         self._time_type = ""
         self._first_row = 0  # number of the first row that is held
         self._n_final = 0  # rows whose score is final
@@ -96,6 +107,12 @@ class Stream:
             self._add(history)
             self._n_final = self._n_provisional = self._n_before = self.n_rows
             self._forget()
+
+    @property
+    def _alarm_rows(self) -> int:
+        """Rows for the alarms: those shown, and those behind their level and their score."""
+        scorer, finder = self._detector.scorer_, self._detector.alarm_finder_
+        return scorer.near_rows + 2 * finder.memory + math.lcm(scorer.grid, finder.step)
 
     @property
     def n_rows(self) -> int:
@@ -115,18 +132,23 @@ class Stream:
 
     def __getstate__(self) -> dict[str, Any]:
         """State for pickle, copy and `save`, without the results that follow from the rows held."""
-        return {name: value for name, value in vars(self).items() if name not in RESULTS}
+        state = {name: value for name, value in vars(self).items() if name not in RESULTS}
+        return {name: value.rows if isinstance(value, HeldRows) else value for name, value in state.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a state."""
         self.__dict__.update(state)
+        for name in HELD:
+            rows = state[name]
+            setattr(self, name, None if rows is None else HeldRows.of(rows))
         self._compute_anew()
 
     def _compute_anew(self) -> None:
         """Begin without the results that follow from the rows held."""
-        self._scaled: NDArray[np.float32] = np.empty((0, self._detector.n_features_in_), dtype=np.float32)
-        self._errors = KnownErrors()
-        self._known = KnownLevels()
+        # The search for nearest windows reads whole channels.
+        self._scaled = HeldRows.of(np.empty((0, self._detector.n_features_in_), dtype=np.float32), order="F")
+        self._windows = KnownWindows()
+        self._levels = KnownLevels()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the stream, with its detector, to a file that `timesad.load` reads; see `BaseSeriesDetector.save`."""
@@ -136,7 +158,7 @@ class Stream:
     def resumed(cls, detector: BaseSeriesDetector, state: dict[str, Any]) -> Stream:
         """The stream of a saved state."""
         stream = cls(detector)
-        stream.__dict__.update(state)
+        stream.__setstate__(state)
         return stream
 
     def update(self, rows: ArrayLike, *, alarms: bool = False, **options: Any) -> Any:
@@ -207,10 +229,11 @@ class Stream:
             As of `BaseSeriesDetector.detect`, by row number of the stream. An alarm that reaches the last `delay` rows
             may change.
         """
-        n_before = max(0, len(self._values) - self._detector.alarm_finder_.memory)
-        frame = self._frame()
+        # Of a longer past, `detect` would read every second window.
+        frame = self._frame().iloc[-max(self._alarm_rows, self._detector.scorer_.past_rows) :]
+        n_before = max(0, len(frame) - self._detector.alarm_finder_.memory)
         alarms = self._detector.detect(frame.iloc[n_before:], context=frame.iloc[:n_before], **options)
-        alarms[["start", "end", "peak"]] += self._first_row + n_before
+        alarms[["start", "end", "peak"]] += self.n_rows - len(frame) + n_before
         return self._with_times(alarms)
 
     def _advance(self, rows: ArrayLike | None, alarms: bool, options: dict[str, Any]) -> Any:
@@ -235,7 +258,7 @@ class Stream:
         scores, events = np.empty(0), None
         if wanted is not None:
             tracker = self._tracked()
-            finder = StreamFinder(**vars(self._detector.alarm_finder_), first_row=tracker.first_row, known=self._known)
+            finder = StreamFinder(**vars(self._detector.alarm_finder_), first_row=tracker.first_row, known=self._levels)
             new = self._new_evidence(tracker.end) if enough else RowEvidence.empty()
             evidence = tracker.evidence.followed_by(new)
             found, self._tracker = tracker.events(
@@ -269,8 +292,8 @@ class Stream:
             joined = known.append(index)
             check_times(joined, np.array([0, len(joined)]), n_known=len(known), longest=window_size)
             self._time_type = str(index.dtype)
-            self._times = index.asi8 if self._times is None else np.concatenate([self._times, index.asi8])
-        self._values = np.concatenate([self._values, values])
+            self._times = HeldRows.of(index.asi8) if self._times is None else self._times.followed_by(index.asi8)
+        self._values = self._values.followed_by(values)
 
     @staticmethod
     def _like(index: pd.Index, held: pd.Index) -> pd.Index:
@@ -287,7 +310,7 @@ class Stream:
 
     def _labels(self, rows: slice | NDArray[np.intp] = ALL) -> pd.Index | None:
         """Times of rows, counted from the first one held."""
-        return None if self._times is None else pd.Index(self._times[rows]).astype(self._time_type)
+        return None if self._times is None else pd.Index(self._times.rows[rows]).astype(self._time_type)
 
     def _with_times(self, alarms: pd.DataFrame) -> pd.DataFrame:
         """The table with the times of the first and the last row of each alarm."""
@@ -309,7 +332,7 @@ class Stream:
 
     def _frame(self) -> pd.DataFrame:
         names = getattr(self._detector, "feature_names_in_", None)
-        return pd.DataFrame(self._values, index=self._numbers(), columns=names, copy=False)
+        return pd.DataFrame(self._values.rows, index=self._numbers(), columns=names, copy=False)
 
     def _scores(self, n_final: int, scores: NDArray[np.float64]) -> pd.DataFrame:
         """The scores that become final when `n_final` rows are, and the new ones, of those from `_n_final` on."""
@@ -350,10 +373,10 @@ class Stream:
     def _series(self) -> Series:
         """The rows held, scaled."""
         if self._detector._fitted_parameters["missing"] != ERROR:  # later rows may change what is interpolated
-            return self._detector._scaled_series(self._frame(), None)
-        new = self._detector.scaling_(self._values[len(self._scaled) :])
-        self._scaled = np.concatenate([self._scaled, new])
-        return Series(self._scaled, np.array([0, len(self._scaled)]), None, self._first_row, self._errors)
+            return replace(self._detector._scaled_series(self._frame(), None), known=KnownWindows())
+        new = self._detector.scaling_(self._values.rows[len(self._scaled) :])
+        self._scaled = self._scaled.followed_by(new)
+        return Series(self._scaled.rows, np.array([0, len(self._scaled)]), None, self._first_row, self._windows)
 
     def _event_table(self, evidence: RowEvidence, first: int, events: list[Event]) -> pd.DataFrame:
         """One row an event; the evidence begins at row number `first`."""
@@ -377,9 +400,9 @@ class Stream:
         surplus = min(len(self._values) - self.memory_rows, self._n_final - self._first_row)
         surplus -= (self._first_row + surplus) % grid
         if surplus > 0:
-            self._values = self._values[surplus:].copy()
-            self._scaled = self._scaled[surplus:].copy()
-            self._times = None if self._times is None else self._times[surplus:].copy()
+            self._values = self._values.without_first(surplus)
+            self._scaled = self._scaled.without_first(min(surplus, len(self._scaled)))
+            self._times = None if self._times is None else self._times.without_first(surplus)
             self._first_row += surplus
 
 

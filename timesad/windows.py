@@ -17,13 +17,16 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset
+
+from .arrays import Array, library, on_device, rows_of
 
 if TYPE_CHECKING:
-    from .row_errors import KnownErrors
-from torch.utils.data import Dataset
+    from .streams import KnownWindows
 
 __all__ = [
     "OverlapAverage",
+    "OverlapMaximum",
     "Series",
     "WindowColumn",
     "WindowSet",
@@ -281,28 +284,6 @@ class WindowSet(Dataset[tuple[Tensor, Tensor]]):
         """At most `at_most` of these windows, evenly spaced."""
         return self.part(np.linspace(0, len(self) - 1, min(len(self), at_most)).round().astype(np.intp))
 
-    def largest_of_rows(self, values: NDArray[np.float32], n_far: int = 0) -> NDArray[np.float32]:
-        """Largest of the values of the windows that contain each row, (n_windows,) -> (n_rows - n_far,).
-
-        The windows that start before the row `n_far` are left out.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from timesad.windows import WindowSet
-        >>> windows = WindowSet(np.zeros((6, 1), dtype=np.float32), starts=np.array([0, 2, 3]), window_size=3)
-        >>> windows.largest_of_rows(np.array([5, 1, 2], dtype=np.float32)).tolist()
-        [5.0, 5.0, 5.0, 2.0, 2.0, 2.0]
-        """
-        first = int(np.searchsorted(self.starts, n_far))
-        starts, values = self.starts[first:], np.append(values[first:], np.float32(0.0))
-        # Between two neighbouring edges, the same windows contain every row.
-        edges = np.unique(np.concatenate([starts, starts + self.window_size]))
-        begin = np.searchsorted(starts, edges[:-1] - self.window_size, side="right")
-        end = np.searchsorted(starts, edges[:-1], side="right")
-        largest = np.maximum.reduceat(values, np.column_stack([begin, end]).ravel())[::2]
-        return np.repeat(largest, np.diff(edges))
-
     def batches(self, batch_size: int) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
         """Yield the first rows and the windows of each batch, in order."""
         for begin in range(0, len(self), batch_size):
@@ -370,8 +351,8 @@ class Series:
         Cells whose values are interpolated and whose errors do not count.
     first_row : int, default=0
         Number of the first row in a longer series that this is a part of; see `window_starts`.
-    known : KnownErrors or None, default=None
-        A network's errors of earlier windows of the same stream.
+    known : KnownWindows or None, default=None
+        Of a stream: what earlier updates computed for the same windows.
 
     Examples
     --------
@@ -386,7 +367,7 @@ class Series:
     borders: NDArray[np.intp]
     missing: NDArray[np.bool_] | None = None
     first_row: int = 0
-    known: KnownErrors | None = None
+    known: KnownWindows | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -407,6 +388,53 @@ class Series:
         """Windows that together contain every row; see `window_starts`."""
         starts = window_starts(self.borders, window_size, stride, self.first_row)
         return WindowSet(self.values, starts, window_size, self.missing)
+
+
+class OverlapMaximum:
+    """Largest value of the windows that contain a row.
+
+    Parameters
+    ----------
+    windows : WindowSet
+        Windows that together contain every row from `n_far` on.
+    n_far : int, default=0
+        First rows, which are left out; no window that starts before counts.
+    device : torch.device, default="cpu"
+        Where the values are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from timesad.windows import OverlapMaximum, WindowSet
+    >>> windows = WindowSet(np.zeros((6, 1), dtype=np.float32), starts=np.array([0, 2, 3]), window_size=3)
+    >>> OverlapMaximum(windows)(np.array([5, 1, 2], dtype=np.float32)).tolist()
+    [5.0, 5.0, 5.0, 2.0, 2.0, 2.0]
+    """
+
+    def __init__(self, windows: WindowSet, n_far: int = 0, device: torch.device | str = "cpu") -> None:
+        first = int(np.searchsorted(windows.starts, n_far))
+        starts = windows.starts[first:]
+        # Between two neighbouring edges, the same windows contain every row.
+        edges = np.unique(np.concatenate([starts, starts + windows.window_size]))
+        begin = np.searchsorted(starts, edges[:-1] - windows.window_size, side="right")
+        end = np.searchsorted(starts, edges[:-1], side="right")
+        # Two runs of 2^level windows contain all windows from begin to end, and no others.
+        level = np.log2(end - begin).astype(np.intp)
+        self._steps = [2**one for one in range(level.max(initial=0))]
+        self._windows = slice(first, first + len(starts))
+        self._first = on_device(level * len(starts) + begin, device)  # (block,)
+        self._second = on_device(level * len(starts) + end - 2**level, device)
+        self._block = on_device(np.repeat(np.arange(len(level)), np.diff(edges)), device)  # (n_rows,)
+
+    def __call__(self, values: Array) -> Array:
+        """(n_windows, ...) -> (n_rows - n_far, ...)."""
+        xp = library(values)
+        runs = [values[self._windows]]  # the largest of each window and the 2^level - 1 after it
+        for step in self._steps:
+            shorter = runs[-1]
+            runs.append(xp.concatenate([xp.maximum(shorter[:-step], shorter[step:]), shorter[-step:]]))
+        table = xp.concatenate(runs)
+        return xp.maximum(table[self._first], table[self._second])[self._block]
 
 
 class OverlapAverage:
@@ -470,8 +498,8 @@ class OverlapAverage:
             sums[block : block + n_windows] += blocks[:, block]
         return n_windows
 
-    def average(self) -> NDArray[np.float32]:
-        """Return the averages, (n_rows, n_columns). Call it once, after the last `add`.
+    def average(self) -> Array:
+        """Return the averages where the values are, (n_rows, n_columns). Call it once, after the last `add`.
 
         Raises
         ------
@@ -482,4 +510,4 @@ class OverlapAverage:
         if not counts.all():
             raise ValueError(f"row {int(np.argmin(counts))} is in no window; every row needs at least one")
         self._sums /= torch.from_numpy(counts).to(self._sums.device)[:, None]
-        return self._sums.cpu().numpy()
+        return rows_of(self._sums)

@@ -5,11 +5,35 @@ most for which the sums fit in registers. The sums add one row of a window after
 
 #define PANEL (2 * LANES)
 
+/* Eight rows of eight floats, as columns: out[t][j] = rows[j][t]; `out` has a row every PANEL floats. */
+INLINE void L(transpose)(const float *const *rows, long t, float *out) {
+    __m256 a[8], b[8];
+    UNROLL for (int j = 0; j < 8; j++) a[j] = _mm256_loadu_ps(rows[j] + t);
+    UNROLL for (int j = 0; j < 8; j += 2) {
+        b[j] = _mm256_unpacklo_ps(a[j], a[j + 1]);
+        b[j + 1] = _mm256_unpackhi_ps(a[j], a[j + 1]);
+    }
+    UNROLL for (int j = 0; j < 8; j += 4) {
+        a[j] = _mm256_shuffle_ps(b[j], b[j + 2], 0x44);
+        a[j + 1] = _mm256_shuffle_ps(b[j], b[j + 2], 0xee);
+        a[j + 2] = _mm256_shuffle_ps(b[j + 1], b[j + 3], 0x44);
+        a[j + 3] = _mm256_shuffle_ps(b[j + 1], b[j + 3], 0xee);
+    }
+    UNROLL for (int j = 0; j < 4; j++) {
+        _mm256_storeu_ps(out + j * PANEL, _mm256_permute2f128_ps(a[j], a[j + 4], 0x20));
+        _mm256_storeu_ps(out + (j + 4) * PANEL, _mm256_permute2f128_ps(a[j], a[j + 4], 0x31));
+    }
+}
+
 /* Candidates c, c + 1, … as a panel, (time, PANEL), and half of their squared lengths, which are infinite beyond the last. */
 INLINE void L(pack)(const struct search *s, long c, float *panel, float *half_lengths) {
-    for (long j = 0; j < PANEL; j++) {
-        const float *candidate = s->values + s->starts[c + j < s->n_candidates ? c + j : c];
-        for (long t = 0; t < s->time; t++) panel[t * PANEL + j] = candidate[t];
+    const float *candidates[PANEL];
+    for (long j = 0; j < PANEL; j++) candidates[j] = s->values + s->starts[c + j < s->n_candidates ? c + j : c];
+    for (long j = 0; j < PANEL; j += 8) {
+        long t = 0;
+        for (; t + 8 <= s->time; t += 8) L(transpose)(candidates + j, t, panel + t * PANEL + j);
+        for (; t < s->time; t++)
+            for (long k = j; k < j + 8; k++) panel[t * PANEL + k] = candidates[k][t];
     }
     for (long i = 0; i < PANEL; i += LANES) {
         vec squares = {0};

@@ -173,8 +173,8 @@ class TimesBlock(nn.Module):
 def gelu(x: Tensor) -> Tensor:
     """GELU, with gradient 0 where x is below -8.
 
-    There the gradient is at most 4e-14. Below -12 it becomes a subnormal number. A processor takes many times as long for
-    a product with one: a few slow down the backward pass of a wide convolution.
+    There the gradient is at most 4e-14. Below -12 it becomes a subnormal number. A processor takes many times as long
+    for a product with one: a few slow down the backward pass of a wide convolution.
     """
     return F.gelu(x.clamp(min=GELU_IS_ZERO))
 
