@@ -29,12 +29,11 @@ INLINE void L(transpose)(const float *const *rows, long t, float *out) {
 INLINE void L(pack)(const struct search *s, long c, float *panel, float *half_lengths) {
     const float *candidates[PANEL];
     for (long j = 0; j < PANEL; j++) candidates[j] = s->values + s->starts[c + j < s->n_candidates ? c + j : c];
-    for (long j = 0; j < PANEL; j += 8) {
-        long t = 0;
-        for (; t + 8 <= s->time; t += 8) L(transpose)(candidates + j, t, panel + t * PANEL + j);
-        for (; t < s->time; t++)
-            for (long k = j; k < j + 8; k++) panel[t * PANEL + k] = candidates[k][t];
-    }
+    const long whole = s->time / 8 * 8;
+    for (long j = 0; j < PANEL; j += 8)
+        for (long t = 0; t < whole; t += 8) L(transpose)(candidates + j, t, panel + t * PANEL + j);
+    for (long t = whole; t < s->time; t++)
+        for (long j = 0; j < PANEL; j++) panel[t * PANEL + j] = candidates[j][t];
     for (long i = 0; i < PANEL; i += LANES) {
         vec squares = {0};
         for (long t = 0; t < s->time; t++) {
