@@ -324,7 +324,8 @@ def floor_table(results: Sequence[Times], n_rows: int, n_channels: int, device: 
         rows.append([times.name, f"{needed / 1e9:.0f}", f"{floor:.2f}", f"{seconds:.2f}", f"{seconds / floor:.1f}"])
     columns = ["", "10⁹ operations", "at least, s", "score, s", "times as long"]
     return (
-        "## What the score needs at least\n\nOperations of matrix products and convolutions alone, at the "
+        "## What the score needs at least\n\nOperations of matrix products and convolutions alone, those with padding "
+        "included, at the "
         f"{rate / 1e9:.0f} · 10⁹ a second of a product of two matrices of {PRODUCT_SIZE:,} × {PRODUCT_SIZE:,}.\n\n"
         + markdown_table(columns, rows)
     )

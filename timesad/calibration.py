@@ -73,7 +73,7 @@ def moving_average(values: Array, width: int, origin: int = 0) -> Array:
     n_rows, first = len(values), -(width // 2 + origin)
     row = torch.arange(first, first + n_rows + width - 1, device=values.device) % (2 * n_rows)
     mirrored = values[torch.minimum(row, 2 * n_rows - 1 - row)]
-    # Sums of each row's window: a running sum would round differently from scipy's.
+    # A sum for each row: a running sum would round differently behind a large value.
     return F.avg_pool1d(mirrored.view(len(mirrored), -1).T[:, None], width, stride=1)[:, 0].T.reshape(values.shape)
 
 

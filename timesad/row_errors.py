@@ -233,14 +233,10 @@ class RowErrors(NamedTuple):
         if missing is None:
             return self
         xp, hidden = library(self.mean), beside(missing, self.mean)
-
-        def filled(errors: Array, value: float) -> Array:
-            return xp.where(hidden, xp.full_like(errors, value), errors)
-
         return self._replace(
-            mean=filled(self.mean, 0.0),
-            geometric_mean=filled(self.geometric_mean, ERROR_FLOOR),
-            deviation=filled(self.deviation, 0.0) if self.deviation.shape[1] else self.deviation,
+            mean=xp.where(hidden, 0.0, self.mean),
+            geometric_mean=xp.where(hidden, ERROR_FLOOR, self.geometric_mean),
+            deviation=xp.where(hidden, 0.0, self.deviation) if self.deviation.shape[1] else self.deviation,
         )
 
     def as_unseen(self, held_out: NDArray[np.bool_]) -> RowErrors:

@@ -367,10 +367,9 @@ class SeriesScorer:
         if self.neighbors is not None:
             distance, by_channel = self.neighbors.explain(series, device, past)
             explained.update(neighbors=distance, neighbors_by_channel=by_channel)
-        score = on_host(
-            self.join(parts, distance, self._weight(past, len(series)))
-        ).copy()  # of one part, it is that part
-        return Bunch(score=score, **{name: on_host(part) for name, part in explained.items()})
+        score = on_host(self.join(parts, distance, self._weight(past, len(series))))
+        # Of a score with one part, it is that part.
+        return Bunch(score=score.copy(), **{name: on_host(part) for name, part in explained.items()})
 
     def join(self, parts: ReconstructionParts | None, distance: Array | None, weight: NDArray[np.float64]) -> Array:
         """The score from its parts and the weight of the neighbours, (n_rows,)."""

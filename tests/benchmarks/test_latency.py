@@ -72,5 +72,5 @@ def test_text_is_of_a_row():
 
 
 def test_history_fills_the_memory_of_a_stream():
-    assert latency.history_rows(None) == 49_152  # docs/streams.md
+    assert latency.history_rows(None) == 49_868  # docs/streams.md
     assert latency.history_rows(7) == 7
