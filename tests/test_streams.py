@@ -410,6 +410,16 @@ class TestKeptResults:
         detector.decision_function(series[:650])
         assert sum(n_windows) > 100
 
+    def test_of_a_long_update_nothing_is_kept(self, detector, series, monkeypatch):
+        """The memory of what is kept would be many times that of the rows."""
+        for module in (neighbors, row_errors):
+            monkeypatch.setattr(module, "MOST_KNOWN", 100)
+        stream = detector.stream()
+        found = [stream.update(series[:900])]
+        assert len(stream._windows.distances._starts) == len(stream._windows.errors._of_window) == 0
+        found += [*feed(stream, series[900:], sizes=(3, 20)), stream.finish()]
+        np.testing.assert_allclose(final_scores(found), detector.decision_function(series), atol=1e-4)
+
     def test_rows_that_were_taken_back_leave_no_errors(self, detector, series, monkeypatch):
         streams = [detector.stream(history=series[:600]) for _ in range(2)]
         with monkeypatch.context() as patch:

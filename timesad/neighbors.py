@@ -27,6 +27,7 @@ from .windows import OverlapAverage, OverlapMaximum, Series, WindowColumn, Windo
 
 __all__ = ["ChannelDistances", "KnownDistances", "NeighborParts", "NeighborScorer", "TrainingWindows"]
 
+MOST_KNOWN = 4096  # windows whose differences a stream keeps; of more, as of a long first update, it keeps none
 FAR_MULTIPLIER = 3  # the far horizon is so many times as long as the near one
 
 
@@ -561,7 +562,8 @@ class NeighborScorer:
     ) -> Iterator[tuple[ChannelCalibration, ChannelDistances]]:
         windows = series.windows(self.training.windows.window_size, self.stride)
         distances: Iterable[ChannelDistances]
-        if series.known is None:
+        n_near = len(windows) - int(np.searchsorted(windows.starts, n_far))
+        if series.known is None or n_near > MOST_KNOWN:
             distances = self.training.distances(windows, device, earlier=past, n_far=n_far, signed=signed)
         else:
             distances = self.training.stream_distances(

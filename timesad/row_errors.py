@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 SCORING_BATCH = 64  # windows; does not change a score beyond rounding
+MOST_KNOWN = 4096  # windows whose errors a stream keeps; of more, as of a long first update, it keeps none
 ACCELERATOR_BATCH = 512  # the same on an accelerator, which is slower to start a batch than to compute it
 MIN_ERROR = 1e-12  # squared standard deviations; keeps a logarithm finite
 ERROR_FLOOR = 1e-4  # squared standard deviations, inside the logarithm of the geometric mean
@@ -144,6 +145,10 @@ class KnownErrors:
         ------
         errors : WindowErrors
         """
+        if len(windows) > MOST_KNOWN:
+            self._of_window = {}
+            yield from window_errors(network, windows, device, with_discrepancy=with_discrepancy)
+            return
         numbers = (windows.starts + first_row).tolist()
         new = windows.part(np.array([number not in self._of_window for number in numbers]))
         found = {number: self._of_window[number] for number in numbers if number in self._of_window}
