@@ -23,11 +23,10 @@ from .calibration import TailCalibration, root_mean_square
 from .earlier_windows import EarlierWindows, Segment, StreamPast, window_keys
 from .local_evidence import LargestChannel, LocalEvidence, local_columns
 from .nearest import Differences, Zone, search_for
-from .windows import OverlapAverage, OverlapMaximum, Series, WindowColumn, WindowSet
+from .windows import MOST_KNOWN, OverlapAverage, OverlapMaximum, Series, WindowColumn, WindowSet
 
 __all__ = ["ChannelDistances", "KnownDistances", "NeighborParts", "NeighborScorer", "TrainingWindows"]
 
-MOST_KNOWN = 4096  # windows whose differences a stream keeps; of more, as of a long first update, it keeps none
 FAR_MULTIPLIER = 3  # the far horizon is so many times as long as the near one
 
 

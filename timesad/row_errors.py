@@ -19,7 +19,7 @@ from torch import Tensor
 from .accelerator import Recorded, send
 from .arrays import Array, beside, double, library
 from .nn.networks import ReconstructionNetwork
-from .windows import OverlapAverage, WindowSet
+from .windows import MOST_KNOWN, OverlapAverage, WindowSet
 
 __all__ = [
     "KnownErrors",
@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 SCORING_BATCH = 64  # windows; does not change a score beyond rounding
-MOST_KNOWN = 4096  # windows whose errors a stream keeps; of more, as of a long first update, it keeps none
 ACCELERATOR_BATCH = 512  # the same on an accelerator, which is slower to start a batch than to compute it
 MIN_ERROR = 1e-12  # squared standard deviations; keeps a logarithm finite
 ERROR_FLOOR = 1e-4  # squared standard deviations, inside the logarithm of the geometric mean

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .streams import KnownWindows
 
 __all__ = [
+    "MOST_KNOWN",
     "OverlapAverage",
     "OverlapMaximum",
     "Series",
@@ -36,6 +37,8 @@ __all__ = [
     "series_borders",
     "window_starts",
 ]
+
+MOST_KNOWN = 4096  # windows whose results a stream keeps; of more, as of a long first update, it keeps none
 
 
 def series_borders(n_rows: int, groups: NDArray[np.generic] | pd.Series | None) -> NDArray[np.intp]:
