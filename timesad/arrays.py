@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .accelerator import send
 
-__all__ = ["Array", "beside", "double", "library", "maximum", "on_device", "on_host", "rows_of"]
+__all__ = ["Array", "beside", "double", "is_host", "library", "maximum", "on_device", "on_host", "rows_of"]
 
 Array = Any  # an ndarray on a processor, a Tensor on an accelerator
 

@@ -183,14 +183,15 @@ class TrainingWindows:
         -------
         distances : list of ChannelDistances
         """
-        near = np.arange(np.searchsorted(windows.starts, n_far), len(windows))
+        n_windows_far = int(np.searchsorted(windows.starts, n_far))
+        near = windows.part(np.arange(n_windows_far, len(windows)))
         is_new = np.zeros(len(windows), dtype=bool)
-        is_new[near] = known.begin(windows.part(near), first_row, device)
+        is_new[n_windows_far:] = known.begin(near, first_row, device)
         segments = [part for one in self._segments(windows, earlier, n_far) for part in one.only(is_new)]
         for channel in range(windows.values.shape[1]):
             for batch, differences in self._differences(windows.column(channel), channel, device, segments):
-                known.add(batch.start - near[0], channel, differences)
-        return known.distances(windows.part(near), n_far)
+                known.add(batch.start - n_windows_far, channel, differences)
+        return known.distances(near, n_far)
 
     def _segments(self, windows: WindowSet, earlier: EarlierWindows | None, n_far: int) -> list[Segment]:
         """Segments of the windows that start at row `n_far` or later."""

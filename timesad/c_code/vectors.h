@@ -1,8 +1,8 @@
 /* What the C files share: vectors of 8 and 16 floats, and threads.
 
 A header whose name ends in `_lanes.h` is included once per vector width by widths.h, which defines LANES, ROWS and
-TARGET. There, L(name) is the name with the number of lanes at its end, and `vec` a vector of so many floats. GCC 9 and clang 12 compile
-this, and later versions. */
+TARGET. There, L(name) is the name with the number of lanes at its end, and `vec` a vector of so many floats. GCC 9 and
+clang 12 compile this, and later versions. */
 
 #if !defined(__x86_64__)
 #error "this code needs x86-64; on other processors the package is built without it and uses torch's operations"
